@@ -1,0 +1,615 @@
+"""The command line: what a person asks for, in Typer. Work is done elsewhere; here it is asked, shown, and ended.
+
+The environment, the working folder, the clock and the streams are touched here and handed inwards. What is heavy
+(DuckDB, Delta, HTTP) is imported by the command that needs it, so that `--help` is there at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coinlake.answer import to_moment
+from coinlake.errors import CoinlakeError, ConfigError
+from coinlake.settings import SETTINGS, Loaded, Settings, demand_key, load, shown
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from coinlake.screen import Screen
+    from coinlake.wiring import Workspace
+
+EXIT_CODES = """\
+**Exit codes**
+
+- 0: it is done
+- 1: something unexpected happened; `--debug` shows where
+- 2: the command line is wrong
+- 3: a setting or an argument is wrong
+- 4: the service did not answer as it should; wait, and run again
+- 5: plan or budget do not allow it
+- 6: rows break what their table promises; nothing was written
+- 7: the lake needs mending; `coinlake doctor` says how
+- 130: stopped by Ctrl-C; the lake is whole
+- 141: whoever read the output had enough
+
+A run that is begun again goes on where the last one ended.
+"""
+
+_ENDS = "Exit codes: `coinlake --help` lists them."
+
+INTERRUPTED = "stopped; the lake is whole, and the next run goes on from here"
+
+# Flags that every command takes, before its name and after it.
+_GLOBAL: Mapping[str, Any] = {
+    "lake": Annotated[str | None, typer.Option("--lake", metavar="ROOT", help=SETTINGS["lake"].prose)],
+    "as_json": Annotated[bool, typer.Option("--json", help="One JSON object on stdout, for machines.")],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no closing table.")],
+    "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
+    "version": Annotated[bool, typer.Option("--version", help="Print the version and end.")],
+}
+
+# Which settings a command takes as flags.
+_PLACES = ("bronze", "silver", "gold", "now", "log")
+_FETCHING = (
+    "top", "coins", "days", "datasets", "granularity", "plan", "rate", "api_url", "monthly_credits", "daily_credits",
+)  # fmt: skip
+_WORKING = ("engine", "source_order")
+_ALL = tuple(name for name, setting in SETTINGS.items() if not setting.secret and name != "lake")
+
+app = typer.Typer(
+    name="coinlake",
+    help="A lakehouse for coin markets: bronze keeps what CoinGecko said, silver trusts it, gold concludes.",
+    epilog=EXIT_CODES,
+    no_args_is_help=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the flags that every command takes say."""
+
+    as_json: bool = False
+    quiet: bool = False
+    debug: bool = False
+    version: bool = False
+    flags: Mapping[str, Any] | None = None
+
+    def also(self, given: dict[str, Any], settings: Sequence[str]) -> Asked:
+        """This and what was given after the command's name; takes what it knows out of `given`."""
+        mine = {name: given.pop(name) for name in ("lake", *settings)}
+        switches = {name: given.pop(name) or getattr(self, name) for name in _GLOBAL if name != "lake"}
+        flags = {**(self.flags or {}), **{name: value for name, value in mine.items() if value is not None}}
+        return replace(self, flags=flags, **switches)
+
+
+@dataclass(frozen=True)
+class Door:
+    """What a command has in hand: its settings, the screen, and whether a machine listens."""
+
+    loaded: Loaded
+    screen: Screen
+    as_json: bool
+    quiet: bool
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, settled."""
+        return self.loaded.settings
+
+    def workspace(self) -> Workspace:
+        """The parts of the program, put together by the settings."""
+        from coinlake.wiring import workspace
+
+        return workspace(self.settings, self.screen.report)
+
+    def answer(self, value: Any, view: Callable[[Any], Any]) -> None:
+        """A result on stdout: JSON for a machine, else a view of it for a person."""
+        from coinlake.screen import to_json
+
+        plain = to_json(value)
+        if self.as_json:
+            self.screen.show_json(plain)
+        else:
+            self.screen.show(view(plain))
+
+
+# How a command is run ----------------------------------------------------------------------------------------------
+
+
+def _command(
+    name: str, settings: Sequence[str] = _PLACES, job: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make `body(door, …)` a command that also takes the global flags and those of `settings`.
+
+    A `job` writes logs as the `log` setting says; what only asks a question speaks plain words.
+    """
+
+    def wrap(body: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(body)
+        def call(ctx: typer.Context, **given: Any) -> None:
+            asked = (ctx.obj or Asked()).also(given, settings)
+            if asked.version:
+                _print_version()
+            with _opened(asked, job) as door:
+                body(door, **given)
+
+        own = list(inspect.signature(body, eval_str=True).parameters.values())[1:]
+        extra = [_parameter(name, annotation) for name, annotation in _GLOBAL.items()]
+        extra += [_parameter(name, _option(name)) for name in settings]
+        context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        _declare(call, [context, *own, *extra])
+        app.command(name, epilog=_ENDS)(call)
+        return call
+
+    return wrap
+
+
+def _declare(call: Callable[..., None], parameters: Sequence[inspect.Parameter]) -> None:
+    """Say which parameters a function takes, for Typer, which asks its signature and its annotations."""
+    call.__signature__ = inspect.Signature(list(parameters))  # type: ignore[attr-defined]
+    call.__annotations__ = {each.name: each.annotation for each in parameters}
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    default = False if annotation.__origin__ is bool else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _option(name: str) -> Any:
+    setting = SETTINGS[name]
+    default = "" if setting.follows else shown(setting.default({})).replace(",", ", ")
+    option = typer.Option(
+        setting.flag,
+        metavar=_metavar(setting.should_be),
+        help=setting.prose + (f" \\[default: {default}]" if default else ""),
+        rich_help_panel="Settings",
+    )
+    return Annotated[str | None, option]
+
+
+def _metavar(should_be: str) -> str:
+    """What stands for a value in the help, from the words for what it should be."""
+    if should_be.startswith("one of "):
+        choices = should_be.removeprefix("one of ").replace(", ", "|")
+        return choices if len(choices) < 20 else "NAME"
+    for words, metavar in (("whole number", "N"), ("commas", "A,B"), ("moment", "MOMENT"), ("address", "URL")):
+        if words in should_be:
+            return metavar
+    return "ROOT"
+
+
+def _begin(ctx: typer.Context, **given: Any) -> None:
+    asked = Asked().also(given, ())
+    if asked.version:
+        _print_version()
+    ctx.obj = asked
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+_declare(
+    _begin,
+    [
+        inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context),
+        *(_parameter(name, annotation) for name, annotation in _GLOBAL.items()),
+    ],
+)
+app.callback(invoke_without_command=True)(_begin)
+
+
+def _print_version() -> None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        typer.echo(f"coinlake {version('coinlake')}")
+    except PackageNotFoundError:
+        typer.echo("coinlake, run from its source")
+    raise typer.Exit
+
+
+@contextmanager
+def _opened(asked: Asked, job: bool) -> Iterator[Door]:
+    """Settle the settings, open the screen, and end the program as it should end, whatever happens inside."""
+    from coinlake.screen import Screen, mode_of
+
+    screen = Screen(sys.stdout, sys.stderr, lambda: datetime.now(UTC), time.monotonic, quiet=asked.quiet)
+    with _ends(asked, screen), screen:
+        loaded = load(asked.flags or {}, os.environ, Path.cwd())
+        if job:
+            screen.mode = mode_of(loaded.settings.log, sys.stderr.isatty())
+            screen.paces = {"ingest": loaded.settings.rate}
+        for warning in loaded.warnings:
+            screen.warn(warning)
+        yield Door(loaded, screen, asked.as_json, asked.quiet)
+        sys.stdout.flush()
+
+
+@contextmanager
+def _ends(asked: Asked, screen: Screen) -> Iterator[None]:
+    """Turn what was raised into a sentence and an exit code."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except CoinlakeError as error:
+        _show_failure(asked, screen, error)
+        _trace(asked)
+        screen.fail(str(error), error.exit_code)
+        raise typer.Exit(error.exit_code) from error
+    except BrokenPipeError as error:
+        # Whoever read stdout has enough. What is still buffered must not fail at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(141) from error
+    except BaseException as error:
+        if isinstance(error, SystemExit | GeneratorExit):
+            raise
+        _trace(asked)
+        if _is_interrupt(error):
+            screen.fail(INTERRUPTED, 130)
+            raise typer.Exit(130) from error
+        screen.fail(_unexpected(error) + ("" if asked.debug else "; run again with --debug to see where"), 1)
+        raise typer.Exit(1) from error
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Ctrl-C, as Python says it or as DuckDB does."""
+    return isinstance(error, KeyboardInterrupt) or type(error).__name__ == "InterruptException"
+
+
+def _unexpected(error: BaseException) -> str:
+    said = str(error).strip().splitlines()
+    return f"something unexpected happened ({type(error).__name__}{': ' + said[0] if said else ''})"
+
+
+def _trace(asked: Asked) -> None:
+    if asked.debug:
+        traceback.print_exc(file=sys.stderr)
+
+
+def _show_failure(asked: Asked, screen: Screen, error: CoinlakeError) -> None:
+    """What a run did before it failed; a machine hears of the failure on stdout too."""
+    from coinlake.screen import run_view, to_json
+
+    report = to_json(getattr(error, "report", None))
+    if asked.as_json:
+        told = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+        screen.show_json({**(report or {}), "error": told})
+    elif report and not asked.quiet:
+        screen.show(run_view(report))
+
+
+# Commands that do the work -----------------------------------------------------------------------------------------
+
+
+def _finish(door: Door, report: Any) -> None:
+    """The end of a run: its report for a machine, a short table for a person, one line for a log."""
+    from coinlake.screen import run_view, to_json
+
+    plain = to_json(report)
+    if door.as_json:
+        door.screen.show_json(plain)
+    elif not door.quiet:
+        door.screen.show(run_view(plain))
+    if door.screen.mode == "json" and not door.quiet:
+        door.screen.run = plain.get("run") or ""
+        door.screen.log(
+            "INFO", f"ended: {plain.get('outcome', 'ok')}", **{k: v for k, v in plain.items() if k != "run"}
+        )
+
+
+@_command("run", (*_FETCHING, *_WORKING, "keep_hours", *_PLACES), job=True)
+def run(door: Door) -> None:
+    """Fetch what is new, clean it, and conclude: the whole way from CoinGecko to gold."""
+    demand_key(door.settings)
+    _finish(door, door.workspace().run())
+
+
+@_command("ingest", (*_FETCHING, *_WORKING, *_PLACES), job=True)
+def ingest(
+    door: Door,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the calls, why each, and the credits.")] = False,
+) -> None:
+    """Fetch what is missing into bronze."""
+    from coinlake.screen import plan_view
+
+    if dry_run:
+        door.answer(_with_credits(door.workspace().plan()), plan_view)
+        return
+    demand_key(door.settings)
+    _finish(door, door.workspace().ingest())
+
+
+def _with_credits(plan: Any) -> dict[str, Any]:
+    """A plan as plain values. What a call costs belongs to its class, so it is not among its fields."""
+    from coinlake.screen import to_json
+
+    plain: dict[str, Any] = to_json(plan)
+    for told, call in zip(plain["calls"], plan.calls, strict=True):
+        told["credits"] = call.credits
+    return {**plain, "credits": plan.credits, "credits_expected": plan.credits_expected}
+
+
+@_command("clean", (*_WORKING, *_PLACES), job=True)
+def clean(door: Door) -> None:
+    """Turn what lies in bronze into observations in silver."""
+    _finish(door, door.workspace().clean())
+
+
+@_command("analyze", (*_WORKING, *_PLACES), job=True)
+def analyze(door: Door) -> None:
+    """Bring gold up to what silver holds."""
+    _finish(door, door.workspace().analyze())
+
+
+@_command("rebuild", (*_WORKING, *_PLACES), job=True)
+def rebuild(
+    door: Door,
+    layer: Annotated[str, typer.Option("--layer", metavar="silver|gold", help="The layer to make anew.")],
+    tables: Annotated[str, typer.Option("--tables", metavar="A,B", help="These tables only.")] = "",
+) -> None:
+    """Make silver anew from bronze, or gold from silver."""
+    if layer not in {"silver", "gold"}:
+        raise typer.BadParameter(f"{layer!r} is neither silver nor gold", param_hint="--layer")
+    _finish(door, door.workspace().rebuild(layer, _names(tables)))
+
+
+def _names(joined: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in joined.split(",") if name.strip())
+
+
+@_command("import", (*_WORKING, *_PLACES), job=True)
+def import_(
+    door: Door,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV or Parquet files.")],
+    source: Annotated[str, typer.Option("--source", metavar="NAME", help="Whose numbers these are.")],
+    mapping: Annotated[
+        str, typer.Option("--mapping", metavar="COL=NAME,...", help="What columns mean where it is not plain.")
+    ] = "",
+    coin: Annotated[str | None, typer.Option("--coin", metavar="ID", help="The coin, where no column says.")] = None,
+    time_is: Annotated[
+        str, typer.Option("--time-is", metavar="opens|closes", help="Which end of a candle its time names.")
+    ] = "opens",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be taken, write nothing.")] = False,
+) -> None:
+    """Take histories of your own into bronze and silver: CSV or Parquet of coin, time, and prices."""
+    from coinlake.screen import anything
+
+    if time_is not in {"opens", "closes"}:
+        raise typer.BadParameter(f"{time_is!r} is neither opens nor closes", param_hint="--time-is")
+    means = _pairs(mapping)
+    report = door.workspace().import_files(list(map(str, files)), source, means, coin, time_is, dry_run)
+    door.answer(report, anything)
+
+
+def _pairs(joined: str) -> dict[str, str]:
+    pairs = [each.partition("=") for each in _names(joined)]
+    for column, equals, meaning in pairs:
+        if not (column.strip() and equals and meaning.strip()):
+            raise typer.BadParameter(f"{column!r} should be column=name, such as Close=close", param_hint="--mapping")
+    return {column.strip(): meaning.strip() for column, _, meaning in pairs}
+
+
+@_command("export", _PLACES, job=True)
+def export(
+    door: Door,
+    to: Annotated[str | None, typer.Option("--to", metavar="FOLDER", help="A folder, in place of gold's own.")] = None,
+) -> None:
+    """Write the files for others: the market summary and the rest of `exports/`."""
+    from coinlake.screen import facts
+
+    door.answer({"exports": door.workspace().export(to)}, facts)
+
+
+@_command("tidy", ("keep_hours", *_PLACES), job=True)
+def tidy(door: Door) -> None:
+    """Compact tables and remove what nobody reads any more. No observation is dropped."""
+    from coinlake.screen import anything
+
+    door.answer(door.workspace().tidy(), anything)
+
+
+# Commands that ask a question --------------------------------------------------------------------------------------
+
+
+@_command("query")
+def query(
+    door: Door,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="SQL over silver.* and gold.*; - reads it from stdin.")],
+    format_: Annotated[
+        str | None, typer.Option("--format", metavar="table|csv|json|parquet", help="table shows the first 100 rows.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here, not to stdout.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="MOMENT", help="As it was known then: rows fetched until then.")
+    ] = None,
+) -> None:
+    """Ask silver and gold a question in SQL (DuckDB's)."""
+    form = format_ or ("json" if door.as_json else "table")
+    if form not in {"table", "csv", "json", "parquet"}:
+        raise typer.BadParameter(f"{form!r} is none of table, csv, json, parquet", param_hint="--format")
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise typer.BadParameter("Parquet is not for reading; give a file", param_hint="--output")
+    question = sys.stdin.read() if sql == "-" else sql
+    at = _when(as_of)
+    with _asking():
+        rows = door.workspace().query(question, at)
+        if output is None:
+            _write(door, form, rows)
+        else:
+            _write_file(door, form, rows, output)
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """What DuckDB cannot do with a question is the question's fault."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error as error:
+        raise ConfigError(f"the query failed: {str(error).strip().splitlines()[0]}") from error
+
+
+def _when(as_of: str | None) -> datetime | None:
+    try:
+        return to_moment(as_of) if as_of else None
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{as_of!r} is no moment such as 2022-02-01T00:45:00Z", param_hint="--as-of"
+        ) from error
+
+
+def _write(door: Door, form: str, rows: duckdb.DuckDBPyRelation) -> None:
+    """Rows to stdout. They are computed in full first: a query that fails leaves nothing half written."""
+    from coinlake.screen import write_csv, write_json
+
+    if form == "parquet":
+        with TemporaryDirectory() as folder:
+            rows.write_parquet(f"{folder}/rows.parquet")
+            sys.stdout.buffer.write(Path(f"{folder}/rows.parquet").read_bytes())
+        return
+    names, found = _fetch(rows)
+    if form == "table":
+        _show_rows(door, names, found)
+    elif form == "csv":
+        write_csv(sys.stdout, names, found)
+    else:
+        write_json(sys.stdout, names, found)
+
+
+def _write_file(door: Door, form: str, rows: duckdb.DuckDBPyRelation, output: Path) -> None:
+    """Rows to a file, put in its place only when it is whole."""
+    from coinlake.screen import plain, write_csv, write_json
+
+    if not output.parent.is_dir():
+        raise ConfigError(f"--output {output}: there is no folder {output.parent}; make it first")
+    part = output.with_name(f".{output.name}.part")
+    try:
+        if form == "parquet":
+            rows.write_parquet(str(part))
+        else:
+            names, found = _fetch(rows)
+            with part.open("w", encoding="utf-8", newline="") as out:
+                if form == "table":
+                    out.write(plain(_rows_view(names, list(found))))
+                else:
+                    (write_csv if form == "csv" else write_json)(out, names, found)
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+    door.screen.say(f"wrote {output}")
+
+
+_FIRST = 100
+_AT_ONCE = 10_000
+
+
+def _fetch(rows: duckdb.DuckDBPyRelation) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+    """Names and rows of a relation, computed in full; a name that occurs again gets its column's number."""
+    names: list[str] = []
+    for number, name in enumerate(rows.columns, 1):
+        names.append(f"{name}_{number}" if name in names else name)
+    return names, _batches(rows.execute())
+
+
+def _batches(rows: duckdb.DuckDBPyRelation) -> Iterator[tuple[Any, ...]]:
+    while batch := rows.fetchmany(_AT_ONCE):
+        yield from batch
+
+
+def _rows_view(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
+    from coinlake.screen import grid
+
+    return grid([dict(zip(names, row, strict=True)) for row in rows], names=names)
+
+
+def _show_rows(door: Door, names: Sequence[str], rows: Iterator[Sequence[Any]]) -> None:
+    from coinlake.screen import first
+
+    some, more = first(rows, _FIRST)
+    door.screen.show(_rows_view(names, some))
+    if more:
+        door.screen.say(f"the first {_FIRST} rows; --format csv, json or parquet gives all of them")
+    elif not some:
+        door.screen.say("no rows")
+
+
+@_command("tables")
+def tables(door: Door) -> None:
+    """List the tables: grain, rows, version, newest row."""
+    from coinlake.screen import grid
+
+    found = door.workspace().tables()
+    door.answer({"tables": found}, lambda plain: grid(plain["tables"]))
+
+
+@_command("describe")
+def describe(door: Door, table: Annotated[str, typer.Argument(metavar="TABLE", help="Such as gold.daily.")]) -> None:
+    """Show what a table promises: grain, key, columns with type, unit and range."""
+    from coinlake.screen import table_view
+
+    found = door.workspace().describe(table)
+    columns = {
+        name: {**asdict(column), "type": column.type.name.lower(), "required": found.required(name)}
+        for name, column in found.columns.items()
+    }
+    door.answer({**asdict(found), "columns": columns}, table_view)
+
+
+@_command("status", (*_FETCHING, *_PLACES))
+def status(door: Door) -> None:
+    """Show how the lake stands: freshness, rows, gaps, rejects, last runs, credits used this month."""
+    from coinlake.screen import anything
+
+    door.answer(door.workspace().status(), anything)
+
+
+@_command("config", _ALL)
+def config(door: Door) -> None:
+    """Show every setting, its value, and where it came from; secrets are masked."""
+    from coinlake.screen import grid
+
+    rows = door.loaded.rows()
+    door.answer({"settings": rows}, lambda _: grid(rows, names=("setting", "value", "from", "variable")))
+
+
+@_command("doctor", (*_FETCHING, *_PLACES))
+def doctor(door: Door) -> None:
+    """Say what is wrong and how to mend it; ends with 7 where something must be done."""
+    from coinlake.screen import grid
+
+    found = door.workspace().doctor()
+    if found or door.as_json:
+        door.answer({"findings": found}, lambda plain: grid(plain["findings"], names=("severity", "what", "mend")))
+    else:
+        door.screen.show("Nothing is wrong.")
+    if any(str(each.severity).lower() == "error" for each in found):
+        raise typer.Exit(7)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line on `argv` (the process's own arguments by default); ends with SystemExit."""
+    try:
+        app(args=argv, prog_name="coinlake")
+    except KeyboardInterrupt:
+        # Before or after a command: while the program starts or ends.
+        sys.stderr.write(f"coinlake: {INTERRUPTED}\n")
+        raise SystemExit(130) from None

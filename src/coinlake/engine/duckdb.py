@@ -1,0 +1,35 @@
+"""The engine on DuckDB: the default, and the one in the cloud."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import narwhals as nw
+from arro3.core import RecordBatchReader
+
+from coinlake.engine import Frame
+from coinlake.lake import connect
+
+
+class DuckEngine:
+    """Frames are relations of one DuckDB connection; what comes in is held in its temporary tables."""
+
+    name = "duckdb"
+
+    def __init__(self) -> None:
+        self._con = connect()
+        self._numbers = count()
+
+    def frame(self, data: Any) -> Frame:
+        """A frame over a temporary table of its own, for a stream can be read only once."""
+        name = f"frame_{next(self._numbers)}"
+        given = RecordBatchReader.from_arrow(data)  # noqa: F841 - DuckDB finds it by its name
+        self._con.execute(f"create temp table {name} as select * from given")
+        return nw.from_native(self._con.table(name)).lazy()
+
+    def arrow(self, frame: Frame) -> Any:
+        """The frame's rows, computed once: a relation would be computed again by everyone who reads it."""
+        name = f"frame_{next(self._numbers)}"
+        frame.to_native().create(name)
+        return self._con.table(name)

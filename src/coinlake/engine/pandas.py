@@ -1,0 +1,31 @@
+"""The engine on pandas: small, local, and easy to step through with a debugger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import narwhals as nw
+import pandas as pd
+import pyarrow as pa
+
+from coinlake.engine import Frame
+
+_TEXTS = {pa.string_view(), pa.large_string()}
+"""Arrow's other texts, which pandas cannot sort."""
+
+
+class PandasEngine:
+    """Frames are data frames with Arrow's types: nulls stay nulls, dates stay dates."""
+
+    name = "pandas"
+
+    def frame(self, data: Any) -> Frame:
+        """A frame over the rows in memory."""
+        table = pa.table(data)
+        plain = pa.schema([(f.name, pa.string() if f.type in _TEXTS else f.type) for f in table.schema])
+        frame: Frame = nw.from_native(table.cast(plain).to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+        return frame
+
+    def arrow(self, frame: Frame) -> Any:
+        """The rows as an Arrow table."""
+        return pa.Table.from_pandas(frame.collect().to_native(), preserve_index=False)

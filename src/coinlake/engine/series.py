@@ -1,0 +1,67 @@
+"""Series mathematics: one coin's rows as arrays in, arrays out, the same on every engine.
+
+Numbers are float64 with NaN where a value is unknown; days are numpy's datetime64[D]. NaN never leaves: what comes
+back from a kernel as NaN is null in the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from arro3.core import Array, RecordBatchReader, Table
+from numpy.typing import NDArray
+
+from coinlake.engine import Engine, Frame
+from coinlake.lake import connect
+
+Arrays = Mapping[str, NDArray[Any]]
+Kernel = Callable[[Arrays], Arrays]
+
+
+def arrays(engine: Engine, frame: Frame, order: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The columns of a frame as arrays, ordered; unknown numbers are NaN."""
+    given = RecordBatchReader.from_arrow(engine.arrow(frame))  # noqa: F841 - DuckDB finds it by its name
+    con = connect()
+    columns = con.sql(f"select * from given order by {', '.join(order)}").fetchnumpy()
+    return {name: _plain(column) for name, column in columns.items()}
+
+
+def by_coin(engine: Engine, frame: Frame, order: str, kernel: Kernel) -> Frame:
+    """Run a kernel over each coin's rows in turn, ordered by a column; its arrays become the rows of a frame."""
+    columns = arrays(engine, frame, ("coin_id", order))
+    coins = columns["coin_id"]
+    starts = np.flatnonzero(np.r_[True, coins[1:] != coins[:-1]]) if len(coins) else np.array([], dtype=int)
+    ends = np.r_[starts[1:], len(coins)]
+    made = [
+        kernel({name: column[start:end] for name, column in columns.items()})
+        for start, end in zip(starts, ends, strict=True)
+    ] or [kernel({name: column[:0] for name, column in columns.items()})]
+    return frame_of(engine, {name: np.concatenate([each[name] for each in made]) for name in made[0]})
+
+
+def frame_of(engine: Engine, columns: Arrays) -> Frame:
+    """A frame of arrays; NaN and NaT become null."""
+    given = Table.from_pydict({name: _arrow(column) for name, column in columns.items()})  # noqa: F841
+    select = ", ".join(
+        f'case when not isnan("{name}") then "{name}" end as "{name}"' if column.dtype.kind == "f" else f'"{name}"'
+        for name, column in columns.items()
+    )
+    return engine.frame(connect().sql(f"select {select} from given"))
+
+
+def _arrow(column: NDArray[Any]) -> Array:
+    from arro3.core import DataType
+
+    if column.dtype.kind == "M":
+        return Array.from_numpy(column.astype("datetime64[D]").astype(np.int32)).cast(DataType.date32())
+    if column.dtype.kind in "OU":
+        return Array([str(value) for value in column], type=DataType.utf8())
+    return Array.from_numpy(np.ascontiguousarray(column))
+
+
+def _plain(column: NDArray[Any]) -> NDArray[Any]:
+    if isinstance(column, np.ma.MaskedArray):
+        column = column.filled(np.nan) if column.dtype.kind == "f" else column.filled()
+    return column.astype("datetime64[D]") if column.dtype.kind == "M" else column

@@ -1,0 +1,60 @@
+"""Errors that name who must act. A person sees one sentence that says what to do.
+
+CoinlakeError
+├── ConfigError     fix the setting named
+├── SourceError     wait, or look at the service
+│   ├── WindowError     ask for a shorter history
+│   └── MissingError    the service does not know what was asked for
+├── QuotaError      change plan or budget
+├── ContractError   look at the data
+└── LakeError       look at the lake: `coinlake doctor` says how to mend it
+"""
+
+
+class CoinlakeError(Exception):
+    """Whatever goes wrong in a way we know; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class ConfigError(CoinlakeError):
+    """A setting or an argument is wrong: the sentence names it and says what it should be."""
+
+    exit_code = 3
+
+
+class SourceError(CoinlakeError):
+    """The service did not answer as it should: waiting helps, or another network."""
+
+    exit_code = 4
+
+
+class WindowError(SourceError):
+    """The plan does not reach that far into the past: ask for a shorter history."""
+
+
+class MissingError(SourceError):
+    """The service does not know the coin that was asked for."""
+
+
+class QuotaError(CoinlakeError):
+    """The plan or the budget does not allow it: change one of them."""
+
+    exit_code = 5
+
+
+class ContractError(CoinlakeError):
+    """Rows break what their table promises, so nothing was written: look at the data."""
+
+    exit_code = 6
+
+    def __init__(self, table: str, problem: str) -> None:
+        super().__init__(f"{table}: {problem}")
+        self.table = table
+        self.problem = problem
+
+
+class LakeError(CoinlakeError):
+    """The lake cannot be read or written as it stands."""
+
+    exit_code = 7

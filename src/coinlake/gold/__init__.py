@@ -1,0 +1,1 @@
+"""Gold: conclusions that can be rebuilt from silver at any time."""

@@ -1,0 +1,132 @@
+"""The Market Summary Report: each coin's average, minimum and maximum price and its return over 24 hours, 7, 30, 90
+and 365 days, with its newest price, volume, cap and rank.
+
+All windows end with the coin's last day in `gold.daily` (`day`), so they can be compared and computed again; 24 hours
+are that day itself. A window counts days, not rows: `days_known_…` tells how many of its days are known, and a return
+is null where the day it starts from is missing. `price_usd`, volume, cap and rank are of the newest snapshot
+(`priced_at`), or of the last close where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import narwhals as nw
+import numpy as np
+
+from coinlake.engine import Engine, Frame
+from coinlake.engine.series import Arrays, by_coin
+from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table, Timestamp
+
+WINDOWS = {"24h": 1, "7d": 7, "30d": 30, "90d": 90, "365d": 365}
+"""Days in each window."""
+
+
+def _window(name: str, days: int) -> dict[str, Column]:
+    return {
+        f"average_{name}_usd": Column(Float64, f"mean of the daily averages over {name}", "USD", between=(0, None)),
+        f"minimum_{name}_usd": Column(Float64, f"lowest price over {name}", "USD", between=(0, None)),
+        f"maximum_{name}_usd": Column(Float64, f"highest price over {name}", "USD", between=(0, None)),
+        f"return_{name}": Column(Float64, f"last close over the close {name} before it, minus one", between=(-1, None)),
+        f"days_known_{name}": Column(Int64, f"days of the {name} that are known", "days", True, between=(0, days)),
+    }
+
+
+TABLE = Table(
+    "gold.market_summary",
+    key=("coin_id",),
+    columns={
+        "coin_id": Column(String, "CoinGecko id"),
+        "symbol": Column(String, "ticker, as given: not unique"),
+        "name": Column(String, "the coin's name, as given"),
+        "rank": Column(Int64, "place by market cap, from 1", between=(1, None)),
+        "price_usd": Column(Float64, "newest price", "USD", required=True, between=(0, None)),
+        "priced_at": Column(Timestamp, "the moment of that price", "UTC", required=True),
+        "market_cap_usd": Column(Float64, "newest market capitalisation", "USD", between=(0, None)),
+        "volume_24h_usd": Column(Float64, "traded in the 24 hours before it", "USD", between=(0, None)),
+        "day": Column(Date, "last day known, where all windows end", required=True),
+        "close_usd": Column(Float64, "close of that day", "USD", required=True, between=(0, None)),
+        "is_final": Column(Boolean, "whether that close is the finished one", required=True),
+        "source": Column(String, "whose observations the last day rests on", required=True),
+        **{column: what for name, days in WINDOWS.items() for column, what in _window(name, days).items()},
+    },
+    grain="one coin",
+    reads=("gold.daily", "silver.markets"),
+)
+
+
+def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
+    """One row a coin that has a day in `gold.daily`."""
+    daily = read["gold.daily"]
+    columns = ["coin_id", "day", "close_usd", "average_usd", "low_usd", "high_usd"]
+    windows = by_coin(engine, daily.select(columns), "day", summarise)
+    last = ["source", "is_final", "close_observed_at", "market_cap_usd", "volume_24h_usd"]
+    closing = daily.select("coin_id", "day", *last)
+    rows = windows.join(closing, on=["coin_id", "day"], how="left").join(_newest(read), on="coin_id", how="left")
+    fresher = (~nw.col("_price").is_null()) & (nw.col("_at") >= nw.col("close_observed_at"))
+    newest = {
+        "price_usd": ("_price", "close_usd"),
+        "priced_at": ("_at", "close_observed_at"),
+        "market_cap_usd": ("_cap", "market_cap_usd"),
+        "volume_24h_usd": ("_volume", "volume_24h_usd"),
+    }
+    return rows.with_columns(
+        **{
+            name: nw.when(fresher).then(nw.col(snapshot)).otherwise(nw.col(close))
+            for name, (snapshot, close) in newest.items()
+        }
+    ).select(*TABLE.columns)
+
+
+def _newest(read: Mapping[str, Frame]) -> Frame:
+    """Each coin's newest line of the market list."""
+    names = {
+        "symbol": "symbol",
+        "name": "name",
+        "rank": "rank",
+        "_price": "price_usd",
+        "_at": "observed_at",
+        "_cap": "market_cap_usd",
+        "_volume": "volume_24h_usd",
+    }
+    return (
+        read["silver.markets"]
+        .group_by("coin_id")
+        .agg(*[nw.col(column).last(order_by=["observed_at", "source"]).alias(name) for name, column in names.items()])
+    )
+
+
+def summarise(coin: Arrays) -> Arrays:
+    """One coin's days in, one row out (none of none)."""
+    if not len(coin["day"]):
+        return {**{name: coin[name] for name in ("coin_id", "day", "close_usd")}, **_no_windows()}
+    made = {name: coin[name][-1:] for name in ("coin_id", "day", "close_usd")}
+    back = (coin["day"][-1] - coin["day"]).astype(int)
+    for name, days in WINDOWS.items():
+        inside = back < days
+        start = coin["close_usd"][back == days]
+        made |= {
+            f"average_{name}_usd": _one(_mean(coin["average_usd"][inside])),
+            f"minimum_{name}_usd": _one(coin["low_usd"][inside].min()),
+            f"maximum_{name}_usd": _one(coin["high_usd"][inside].max()),
+            f"return_{name}": _one(coin["close_usd"][-1] / start[0] - 1 if len(start) else np.nan),
+            f"days_known_{name}": np.array([inside.sum()], dtype=np.int64),
+        }
+    return made
+
+
+def _no_windows() -> dict[str, np.ndarray]:
+    return {
+        column: np.array([], dtype=np.int64 if what.type is Int64 else float)
+        for name, days in WINDOWS.items()
+        for column, what in _window(name, days).items()
+    }
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _one(value: float) -> np.ndarray:
+    return np.array([value], dtype=float)

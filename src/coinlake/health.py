@@ -1,0 +1,187 @@
+"""How the lake is: what it holds, how fresh it is, what is wrong with it and how to mend it. Looks only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from coinlake import catalog, upkeep
+from coinlake.answer import unpack
+from coinlake.errors import LakeError
+from coinlake.lake import Lake, connect
+from coinlake.pipeline import definitions, endpoint_of, pending
+from coinlake.survey import RUNS, credits, known_runs
+from coinlake.table import Table, Type
+
+LAST_RUNS = 5
+STALE_AFTER = timedelta(hours=26)
+"""Age of the last finished day from which a daily lake is behind."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about the lake: what, how bad (`ok`, `note`, `warning`, `error`), and how to mend it."""
+
+    what: str
+    severity: str
+    mend: str = ""
+
+
+def tables(lake: Lake) -> list[dict[str, Any]]:
+    """Every table: grain, rows, version (-1 where it was never written), newest moment or day."""
+    return [_about(lake, entry.table) for entry in catalog.entries().values()]
+
+
+def _about(lake: Lake, table: Table) -> dict[str, Any]:
+    dated = table.dated_by or next(name for name in ("fetched_at", "priced_at", "day") if name in table.columns)
+    rows, latest = _one(lake, table, f"select count(*), max({_naive(table, dated)}) from looked_at")
+    return {"table": table.name, "rows": rows, "version": lake.version(table), "newest": latest, "grain": table.grain}
+
+
+def _naive(table: Table, column: str) -> str:
+    return f"{column}::TIMESTAMP" if table.columns[column].type is Type.TIMESTAMP else column
+
+
+def _one(lake: Lake, table: Table, sql: str) -> Any:
+    return _all(lake, table, sql)[0]
+
+
+def _all(lake: Lake, table: Table, sql: str) -> list[Any]:
+    con = connect()
+    lake.attach(con, table, "looked_at")
+    return con.sql(sql).fetchall()
+
+
+def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
+    """Freshness, rows, gaps, rejects, last runs, and credits used this month."""
+    runs = known_runs(lake)
+    daily = catalog.table("gold.daily")
+    last_day = _one(lake, daily, "select max(day) from looked_at")[0]
+    refused = _all(
+        lake, catalog.table("silver.rejects"), "select rule, count(*) from looked_at group by all order by 1"
+    )
+    used = credits(lake, runs, lambda began: (began.year, began.month) == (now.year, now.month))
+    return {
+        "lake": {"bronze": lake.bronze, "silver": lake.silver, "gold": lake.gold},
+        "now": now,
+        "last_finished_day": last_day,
+        "hours_behind": _hours_behind(last_day, now),
+        "tables": tables(lake),
+        "gaps": gaps(lake),
+        "rejects": dict(refused),
+        "pending_objects": len(pending(lake)),
+        "runs": runs[: -LAST_RUNS - 1 : -1],
+        "credits_this_month": {"used": used, "budget": monthly_credits or None},
+    }
+
+
+def _hours_behind(last_day: date | None, now: datetime) -> float | None:
+    """Hours since the last finished day ended."""
+    if last_day is None:
+        return None
+    ended = datetime(last_day.year, last_day.month, last_day.day, tzinfo=UTC) + timedelta(days=1)
+    return round((now - ended).total_seconds() / 3600, 1)
+
+
+def gaps(lake: Lake) -> list[dict[str, Any]]:
+    """Days missing inside a coin's history in `gold.daily`, as ranges."""
+    sql = (
+        "select coin_id, day + 1 as first_day, next_day - 1 as last_day, next_day - day - 1 as days from ("
+        "select coin_id, day, lead(day) over (partition by coin_id order by day) as next_day from looked_at) "
+        "where next_day - day > 1 order by 1, 2"
+    )
+    names = ("coin_id", "first_day", "last_day", "days")
+    return [dict(zip(names, row, strict=True)) for row in _all(lake, catalog.table("gold.daily"), sql)]
+
+
+def examine(lake: Lake, now: datetime) -> list[Finding]:
+    """What is wrong with the lake and how to mend it; one finding `ok` where nothing is."""
+    everything = [entry.table for entry in catalog.entries().values()]
+    unreadable = _unreadable(lake, everything)
+    if unreadable:
+        return unreadable
+    found = [*_leftovers(lake, everything), *_unended(lake), *_pending(lake), *_behind(lake), *_damaged(lake)]
+    found += _stale(lake, now)
+    return found or [Finding("nothing is wrong", "ok")]
+
+
+def _unreadable(lake: Lake, everything: list[Table]) -> list[Finding]:
+    found = []
+    for table in everything:
+        try:
+            lake.version(table)
+        except LakeError as exc:
+            mend = (
+                f"restore {lake.uri(table)} from a copy, or remove it and run `coinlake rebuild --layer {table.layer}`"
+            )
+            found.append(Finding(str(exc), "error", mend))
+    return found
+
+
+def _leftovers(lake: Lake, everything: list[Table]) -> list[Finding]:
+    mend = "`coinlake tidy` removes it once it is older than keep_hours; nothing reads it meanwhile"
+    return [Finding(f"{each.kind}: {each.path}", "note", mend) for each in upkeep.leftovers(lake, everything)]
+
+
+def _unended(lake: Lake) -> list[Finding]:
+    return [
+        Finding(
+            f"run {run['run']} began at {run['began_at']:%Y-%m-%d %H:%M} UTC and never ended: it was killed, or goes on",
+            "note",
+            "if it was killed, run again: what is missing is fetched and nothing is done twice",
+        )
+        for run in known_runs(lake)
+        if not run["ended_at"]
+    ]
+
+
+def _pending(lake: Lake) -> list[Finding]:
+    waiting = [path for path in pending(lake) if not path.startswith(RUNS)]
+    return (
+        [Finding(f"{len(waiting)} bronze objects are not in silver", "warning", "run `coinlake clean`")]
+        if waiting
+        else []
+    )
+
+
+def _behind(lake: Lake) -> list[Finding]:
+    found = []
+    for definition in definitions(()):
+        stored = lake.open(definition.table)
+        for source in definition.reads:
+            newest = lake.version(source)
+            seen = stored.transaction_version(source.name) if stored else None
+            changes = lake.changes(source, -1 if seen is None else seen) if newest >= 0 else None
+            if changes is not None and (changes.files or changes.rows_removed):
+                what = f"{definition.table.name} has not seen the newest of {source.name}"
+                found.append(Finding(what, "note", "run `coinlake analyze`"))
+    return found
+
+
+def _damaged(lake: Lake) -> list[Finding]:
+    """Bronze objects that do not give their answers back; every one is read."""
+    found = []
+    for each in lake.objects.list():
+        if endpoint_of(each.path) is None or each.path.startswith(RUNS):
+            continue
+        try:
+            for _ in unpack(lake.objects.get(each.path)):
+                pass
+        except LakeError as exc:
+            found.append(
+                Finding(f"{each.path}: {exc}", "error", "restore the object from a copy, then `coinlake clean`")
+            )
+    return found
+
+
+def _stale(lake: Lake, now: datetime) -> list[Finding]:
+    last_day = _one(lake, catalog.table("gold.daily"), "select max(day) from looked_at")[0]
+    if last_day is None:
+        return [Finding("gold.daily is empty", "note", "run `coinlake run`")]
+    behind = _hours_behind(last_day, now)
+    if behind is not None and behind > STALE_AFTER.total_seconds() / 3600:
+        return [
+            Finding(f"the last finished day is {last_day}, {behind:.0f} hours ago", "warning", "run `coinlake run`")
+        ]
+    return []

@@ -1,0 +1,444 @@
+"""Where bytes and tables live. Nothing in here knows what they mean.
+
+Bronze objects are read and written by obstore, silver and gold tables by delta-rs; a root is a folder or a `gs://`
+prefix. An object is created once and never changed. Observations are appended exactly once an object, by Delta's
+application transactions, asked and committed on the same table object.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import duckdb
+import obstore
+from arro3.core import RecordBatchReader
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
+from deltalake import Field as DeltaField
+from deltalake import Schema as DeltaSchema
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.schema import PrimitiveType
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from coinlake import contract
+from coinlake.errors import LakeError
+from coinlake.table import Table, Type
+
+EPOCH = "epoch"
+"""Name of the application transaction that counts how often a silver table was rebuilt."""
+
+_DELTA = {
+    Type.STRING: "string",
+    Type.FLOAT64: "double",
+    Type.INT64: "long",
+    Type.BOOLEAN: "boolean",
+    Type.DATE: "date",
+    Type.TIMESTAMP: "timestamp",
+}
+_TRIES = 10
+_TARGET_FILE_SIZE = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object that lies in a store: its path below the root, its size in bytes, when it was written."""
+
+    path: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What came into a table between two versions: the new data files, and whether older rows were taken away."""
+
+    version: int
+    files: tuple[str, ...]
+    rows_removed: bool
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection of our own: UTC, no progress bar on stdout, nothing fetched from the network."""
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    con.execute("set enable_progress_bar = false")
+    con.execute("set autoinstall_known_extensions = false")
+    return con
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Three roots, each a folder or a `gs://` prefix, and the client options of their store."""
+
+    bronze: str
+    silver: str
+    gold: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def at(root: str, bronze: str = "", silver: str = "", gold: str = "", **options: str) -> Lake:
+        """The lake below a root; each layer may have a root of its own instead."""
+        below = root.rstrip("/")
+        return Lake(bronze or f"{below}/bronze", silver or f"{below}/silver", gold or f"{below}/gold", options)
+
+    # Objects -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def objects(self) -> Objects:
+        """The bronze objects."""
+        return Objects(self.bronze, self.options)
+
+    @cached_property
+    def exports(self) -> Objects:
+        """What lies beside the gold tables under fixed names."""
+        return Objects(self.gold, self.options)
+
+    # Tables ------------------------------------------------------------------------------------------------------
+
+    def uri(self, table: Table) -> str:
+        """Address of a table: the folder of its name below the root of its layer."""
+        root = self.silver if table.layer == "silver" else self.gold
+        return f"{_local(root) or root}/{table.folder}"
+
+    def open(self, table: Table) -> DeltaTable | None:
+        """The table as it stands now, or None where it was never written.
+
+        Raises:
+            LakeError: there is something, but it is no readable table.
+        """
+        try:
+            return DeltaTable(self.uri(table), storage_options=dict(self.options))
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as exc:
+            if "No such file" in str(exc) or "not found" in str(exc).lower():
+                return None
+            raise LakeError(f"{self.uri(table)} cannot be read ({exc}); run `coinlake doctor`") from exc
+
+    def version(self, table: Table) -> int:
+        """Newest version of a table; -1 where it was never written."""
+        delta = self.open(table)
+        return delta.version() if delta else -1
+
+    def read(self, table: Table, columns: Collection[str] | None = None, where: str = "true") -> Any:
+        """The rows that satisfy `where` (SQL), as an Arrow stream with the contract's columns, or those named.
+
+        A column that the stored table does not have yet reads as null. The stream can be read once.
+        """
+        wanted = {name: table.columns[name] for name in (columns or table.columns)}
+        delta = self.open(table)
+        if delta is None:
+            nothing = ", ".join(f'null::{column.type.value} as "{name}"' for name, column in wanted.items())
+            return RecordBatchReader.from_arrow(connect().sql(f"select {nothing} where false"))
+        stored = {column.name for column in delta.schema().fields}
+        select = ", ".join(
+            f'"{name}"' if name in stored else f'cast(null as {_ARROW[column.type]}) as "{name}"'
+            for name, column in wanted.items()
+        )
+        return QueryBuilder().register("t", delta).execute(f"select {select} from t where {where}")
+
+    def attach(self, con: duckdb.DuckDBPyConnection, table: Table, name: str, where: str = "true") -> None:
+        """Make a table's rows known to a connection as `name`: over the Parquet files themselves where they are local
+        (so that filters reach them), else as a copy.
+        """
+        delta = self.open(table)
+        files = [unquote(uri) for uri in delta.file_uris()] if delta and _local(self.uri(table)) else []
+        if not files or delta is None:
+            given = self.read(table, where=where)  # noqa: F841 - DuckDB finds it by its name
+            con.execute(f"create table {name} as select * from given")
+            return
+        stored = {column.name for column in delta.schema().fields}
+        listed = ", ".join(quoted(each) for each in files)
+        select = contract.typed(table, [column for column in table.columns if column in stored])
+        con.execute(
+            f"create view {name} as select {select} from "
+            f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false) where {where}"
+        )
+
+    def append(self, table: Table, data: Any, objects: Collection[str]) -> int:
+        """Append the observations of bronze objects, each object once and for all; returns the rows appended.
+
+        `data` gives an Arrow stream; its rows name their object in `bronze_object`. An object that was appended
+        before, here or by another process, is left out; the others are marked as done, rows or not.
+
+        Raises:
+            ContractError: a row breaks the contract; nothing was appended.
+            LakeError: the commit failed again and again.
+        """
+        con = connect()
+        rows = contract.kept(con, table, data, "rows_kept")
+        for _ in range(_TRIES):
+            delta = self._create(table)
+            epoch = epoch_of(delta)
+            done = {path for path, version in transactions(delta).items() if version >= epoch}
+            left = sorted(set(objects) - done)
+            if not left:
+                return 0
+            mine = rows if len(left) == len(set(objects)) else rows.filter(_is_in("bronze_object", left))
+            try:
+                self._write(table, delta, mine, {path: epoch for path in left}, mode="append")
+            except CommitFailedError:
+                continue
+            return _count(mine)
+        raise LakeError(f"{table.name} could not be written after {_TRIES} tries; wait for the other writers to end")
+
+    def restart(self, table: Table) -> None:
+        """Empty a silver table and forget which objects it has seen, in one commit: the next `clean` refills it."""
+        delta = self._create(table)
+        nothing = contract.kept(connect(), table, self.read(table, where="false"), "rows_kept")
+        self._write(table, delta, nothing, {EPOCH: epoch_of(delta) + 1}, mode="overwrite")
+
+    def replace(self, table: Table, data: Any, seen: Mapping[str, int], predicate: str | None = None) -> int:
+        """Put `data` in place of the rows that satisfy `predicate` (all rows without one); returns the rows written.
+
+        One commit, which also notes the versions of the sources that it has `seen`. Where no row satisfies the
+        predicate the new rows are appended as files of their own.
+
+        Raises:
+            ContractError: a row breaks the contract; nothing was replaced.
+            LakeError: another writer was faster; its work stands, run again.
+        """
+        rows = contract.kept(connect(), table, data, "rows_kept")
+        delta = self._create(table)
+        appends = predicate is not None and not self._any(delta, predicate)
+        try:
+            if appends:
+                self._write(table, delta, rows, seen, mode="append")
+            else:
+                self._write(table, delta, rows, seen, mode="overwrite", predicate=predicate)
+        except CommitFailedError as exc:
+            now = self.open(table)
+            if now is None or any((now.transaction_version(name) or -1) < version for name, version in seen.items()):
+                raise LakeError(f"another run wrote {table.name} at the same time; run again") from exc
+        return _count(rows)
+
+    def changes(self, table: Table, since: int) -> Changes | None:
+        """What came into a table after version `since`; None where its log or its files no longer reach back."""
+        delta = self.open(table)
+        if delta is None:
+            return Changes(-1, (), False)
+        log = Objects(self.uri(table), self.options)
+        files: list[str] = []
+        removed = False
+        for version in range(since + 1, delta.version() + 1):
+            try:
+                actions = _actions(log.get(_commit(version)))
+            except FileNotFoundError:
+                return None
+            files += [unquote(a["add"]["path"]) for a in actions if "add" in a and a["add"].get("dataChange")]
+            removed = removed or any(a["remove"].get("dataChange", True) for a in actions if "remove" in a)
+        return Changes(delta.version(), tuple(files), removed)
+
+    def read_files(self, table: Table, files: Iterable[str], columns: str) -> Any:
+        """Columns of some data files of a table (as `changes` names them), as a relation; None where one is gone."""
+        log = Objects(self.uri(table), self.options)
+        con = connect()
+        con.execute(f"create temp table found as {_nothing(table, columns)}")
+        with tempfile.TemporaryDirectory() as folder:
+            for number, path in enumerate(files):
+                try:
+                    copy = Path(folder) / f"{number}.parquet"
+                    copy.write_bytes(log.get(path))
+                except FileNotFoundError:
+                    return None
+                con.execute(f"insert into found select {columns} from read_parquet('{copy}')")
+        return con.table("found")
+
+    def _any(self, delta: DeltaTable, predicate: str) -> bool:
+        found = QueryBuilder().register("t", delta).execute(f"select 1 from t where {predicate} limit 1")
+        return len(connect().from_arrow(found).fetchall()) > 0
+
+    def _create(self, table: Table) -> DeltaTable:
+        """The table, created empty where it was never written."""
+        for _ in range(_TRIES):
+            if (delta := self.open(table)) is not None:
+                return delta
+            if folder := _local(self.uri(table)):
+                Path(folder).mkdir(parents=True, exist_ok=True)
+            try:
+                return DeltaTable.create(
+                    self.uri(table),
+                    schema=_schema(table),
+                    mode="error",
+                    name=table.name,
+                    partition_by=[contract.PARTITION] if table.dated_by else None,
+                    configuration={"delta.checkpointInterval": "10"},
+                    storage_options=dict(self.options),
+                )
+            except DeltaError:
+                continue
+        raise LakeError(f"{self.uri(table)} could not be created; look at its permissions with `coinlake doctor`")
+
+    def _write(
+        self,
+        table: Table,
+        delta: DeltaTable,
+        rows: duckdb.DuckDBPyRelation,
+        seen: Mapping[str, int],
+        mode: Any,
+        predicate: str | None = None,
+    ) -> None:
+        stored = {column.name for column in delta.schema().fields}
+        write_deltalake(
+            delta,
+            rows,
+            mode=mode,
+            predicate=predicate,
+            schema_mode="merge" if set(table.columns) - stored else None,
+            target_file_size=_TARGET_FILE_SIZE,
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(name, version) for name, version in seen.items()],
+                max_commit_retries=20,
+            ),
+        )
+
+
+_ARROW = {
+    Type.STRING: "varchar",
+    Type.FLOAT64: "double",
+    Type.INT64: "bigint",
+    Type.BOOLEAN: "boolean",
+    Type.DATE: "date",
+    Type.TIMESTAMP: "timestamp with time zone",
+}
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects below one root."""
+
+    root: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def _store(self) -> ObjectStore:
+        if folder := _local(self.root):
+            return LocalStore(folder, mkdir=True)
+        return from_url(self.root, config=dict(self.options) or None)  # type: ignore[arg-type]  # per-cloud typed dicts
+
+    def put(self, path: str, data: bytes) -> None:
+        """Create an object. One that is there already with the same bytes is our own earlier write: done.
+
+        Raises:
+            LakeError: another object has that name; it was not touched.
+        """
+        try:
+            obstore.put(self._store, path, data, mode="create")
+        except AlreadyExistsError as exc:
+            if self.get(path) != data:
+                raise LakeError(f"{path} exists with other content and was left as it is; run again") from exc
+
+    def put_over(self, path: str, data: bytes) -> None:
+        """Write an object under a fixed name, in place of the one that was there."""
+        obstore.put(self._store, path, data, mode="overwrite")
+
+    def get(self, path: str) -> bytes:
+        """The bytes of an object.
+
+        Raises:
+            FileNotFoundError: there is none of that name.
+        """
+        return bytes(obstore.get(self._store, path).bytes())
+
+    def delete(self, path: str) -> None:
+        """Remove an object; one that is not there is as good as removed."""
+        try:
+            obstore.delete(self._store, path)
+        except FileNotFoundError:
+            return
+
+    def list(self, prefix: str = "") -> Iterator[Object]:
+        """Every object below a folder, in the order of their paths."""
+        if (folder := _local(self.root)) and not Path(folder).exists():
+            return iter(())
+        found = (meta for batch in obstore.list(self._store, prefix or None) for meta in batch)
+        listed = [Object(meta["path"], meta["size"], meta["last_modified"]) for meta in found]
+        return iter(sorted(listed, key=lambda each: each.path))
+
+
+def transactions(delta: DeltaTable) -> dict[str, int]:
+    """Every application transaction of a table object's own snapshot: name to version.
+
+    Read from the log in one go: asking delta-rs replays the log once a name.
+    """
+    log = Objects(delta.table_uri, dict(delta._storage_options or {}))
+    found: dict[str, int] = {}
+    start = 0
+    if (checkpoint := _last_checkpoint(log, delta.version())) is not None:
+        found.update(_checkpointed(log, checkpoint))
+        start = checkpoint + 1
+    for version in range(start, delta.version() + 1):
+        for action in _actions(log.get(_commit(version))):
+            if "txn" in action:
+                found[action["txn"]["appId"]] = action["txn"]["version"]
+    return found
+
+
+def epoch_of(delta: DeltaTable) -> int:
+    """How often a silver table was begun anew, from 1."""
+    return delta.transaction_version(EPOCH) or 1
+
+
+def _last_checkpoint(log: Objects, newest: int) -> int | None:
+    try:
+        version = int(json.loads(log.get("_delta_log/_last_checkpoint"))["version"])
+    except FileNotFoundError:
+        return None
+    return version if version <= newest else None
+
+
+def _checkpointed(log: Objects, version: int) -> dict[str, int]:
+    data = log.get(f"_delta_log/{version:020d}.checkpoint.parquet")
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as copy:
+        copy.write(data)
+        copy.flush()
+        query = f"select txn.appId, txn.version from read_parquet('{copy.name}') where txn is not null"
+        return dict(connect().sql(query).fetchall())
+
+
+def _actions(commit: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in commit.splitlines() if line]
+
+
+def _commit(version: int) -> str:
+    return f"_delta_log/{version:020d}.json"
+
+
+def _schema(table: Table) -> DeltaSchema:
+    fields = [DeltaField(name, PrimitiveType(_DELTA[column.type])) for name, column in table.columns.items()]
+    if table.dated_by:
+        fields.append(DeltaField(contract.PARTITION, PrimitiveType("integer")))
+    return DeltaSchema(fields)
+
+
+def _count(rows: duckdb.DuckDBPyRelation) -> int:
+    return int(rows.count("*").fetchall()[0][0])
+
+
+def _nothing(table: Table, columns: str) -> str:
+    typed = ", ".join(f'null::{column.type.value} as "{name}"' for name, column in table.columns.items())
+    return f"select {columns} from (select {typed}) where false"
+
+
+def _is_in(column: str, values: Iterable[str]) -> str:
+    return f"{column} in ({', '.join(quoted(value) for value in values)})"
+
+
+def quoted(value: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _local(root: str) -> str | None:
+    """The absolute folder a root stands for; None where it is in the cloud."""
+    if root.startswith("file://"):
+        root = root.removeprefix("file://")
+    return None if "://" in root else str(Path(root).expanduser().absolute())

@@ -1,0 +1,254 @@
+"""The story in one page: ingest, clean, analyze, and the record that every run leaves.
+
+bronze keeps what was answered, silver takes from it what can be trusted, gold draws its conclusions. Each step can be
+killed anywhere and done again: what is there already is not done twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from coinlake import catalog
+from coinlake.answer import Answer, to_moment, to_text, unpack
+from coinlake.bronze.ingest import Ingested, Source, ingest
+from coinlake.bronze.plan import Wish
+from coinlake.engine import Engine
+from coinlake.errors import LakeError
+from coinlake.gold.analyze import Definition, Made, analyze
+from coinlake.lake import Lake, epoch_of, transactions
+from coinlake.progress import Progress, Report
+from coinlake.silver import rejects, runs
+from coinlake.silver.clean import clean
+from coinlake.survey import RUNS, survey
+from coinlake.table import Table
+
+BATCH_OBJECTS = 64
+"""Most bronze objects cleaned and committed at once."""
+BATCH_BYTES = 16 * 2**20
+"""Most compressed bytes of bronze cleaned at once."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its name, what was asked for, the plan with the service, and when it began by the pipeline's clock."""
+
+    name: str
+    command: str
+    plan: str
+    began_at: datetime
+
+
+@dataclass
+class Done:
+    """What a run has done so far; the run's record, and what a person is shown, are made of it."""
+
+    ingested: Ingested | None = None
+    objects: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    rejects: dict[str, int] = field(default_factory=dict)
+    made: list[Made] = field(default_factory=list)
+    versions: dict[str, int] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+
+
+# The steps -----------------------------------------------------------------------------------------------------------
+
+
+def fetch(
+    lake: Lake,
+    source: Source,
+    wish: Wish,
+    run: Run,
+    now: Callable[[], datetime],
+    monotonic: Callable[[], float],
+    report: Report,
+) -> Ingested:
+    """Fetch into bronze what is wished for and not there; the failure that ended it, if any, is in the result."""
+    known = survey(lake, wish, run.began_at, pending(lake))
+    return ingest(source, lake, wish, known, run.name, run.began_at, now, monotonic, report)
+
+
+def pending(lake: Lake, only: str = "") -> list[str]:
+    """The bronze objects that silver has not seen, oldest name first; `only` those below a folder."""
+    paths = [each.path for each in lake.objects.list(only) if endpoint_of(each.path)]
+    seen = {table: _seen(lake, table) for table in {_table_of(path) for path in paths}}
+    return [path for path in paths if path not in seen[_table_of(path)]]
+
+
+def endpoint_of(path: str) -> str | None:
+    """The endpoint a bronze object is of; None for what sets off nothing."""
+    parts = path.split("/")
+    if parts[0] == RUNS:
+        return runs.ENDPOINT
+    return None if len(parts) < 3 or parts[0].startswith("_") or parts[1].startswith("_") else parts[1]
+
+
+def clean_objects(lake: Lake, engine: Engine, paths: Sequence[str], done: Done, report: Report) -> None:
+    """Turn bronze objects into silver, each exactly once, in whatever order and by however many processes."""
+    for number, batch in enumerate(_batches(lake, paths, done)):
+        first = number * BATCH_OBJECTS
+        report(Progress("clean", min(first, len(paths)), len(paths), f"{len(batch)} bronze objects"))
+        _clean_batch(lake, engine, batch, done)
+    if paths:
+        report(Progress("clean", len(paths), len(paths)))
+
+
+def _clean_batch(lake: Lake, engine: Engine, batch: Mapping[str, list[Answer]], done: Done) -> None:
+    """Rejects first, then rows: an object counts as done only when its own table has it."""
+    lines = [(path, line, answer) for path, answers in batch.items() for line, answer in enumerate(answers, start=1)]
+    observed = clean(lines, catalog.readers(), engine)
+    by_table: dict[Table, list[str]] = {}
+    for path in batch:
+        by_table.setdefault(_table_of(path), []).append(path)
+    _append_rejects(lake, [each.rejects for each in observed], by_table.pop(rejects.TABLE, []), done)
+    for table, paths in by_table.items():
+        found = [each.rows for each in observed if each.table is table]
+        added = lake.append(table, _together(found) if found else lake.read(table, where="false"), paths)
+        done.rows[table.name] = done.rows.get(table.name, 0) + added
+        done.versions[table.name] = lake.version(table)
+    done.objects += len(batch)
+
+
+def _append_rejects(lake: Lake, found: list[duckdb.DuckDBPyRelation], unread: list[str], done: Done) -> None:
+    refused = _together(found)
+    named = {row[0] for row in refused.project("bronze_object").distinct().fetchall()}
+    if not named and not unread:
+        return
+    if lake.append(rejects.TABLE, refused, named.union(unread)):
+        for rule, count in refused.aggregate("rule, count(*)", "rule").fetchall():
+            done.rejects[rule] = done.rejects.get(rule, 0) + count
+        done.versions[rejects.TABLE.name] = lake.version(rejects.TABLE)
+
+
+def _table_of(path: str) -> Table:
+    """The table that an object's answers become; that of rejects where none reads them."""
+    table, _ = catalog.readers().get(endpoint_of(path) or "", (rejects.TABLE, None))
+    return table
+
+
+def _together(relations: Sequence[duckdb.DuckDBPyRelation]) -> duckdb.DuckDBPyRelation:
+    whole, *others = relations
+    for each in others:
+        whole = whole.union(each.project(", ".join(whole.columns)))
+    return whole
+
+
+def _batches(lake: Lake, paths: Sequence[str], done: Done) -> Iterator[dict[str, list[Answer]]]:
+    batch: dict[str, list[Answer]] = {}
+    size = 0
+    for path in paths:
+        data = lake.objects.get(path)
+        if batch and (len(batch) >= BATCH_OBJECTS or size + len(data) > BATCH_BYTES):
+            yield batch
+            batch, size = {}, 0
+        try:
+            batch[path] = [_record(path, data)] if endpoint_of(path) == runs.ENDPOINT else list(unpack(data))
+        except (LakeError, ValueError):
+            done.damaged.append(path)
+            continue
+        size += len(data)
+    if batch:
+        yield batch
+
+
+def analyze_tables(
+    lake: Lake, engine: Engine, sources: Sequence[str], done: Done, report: Report, anew: Sequence[str] = ()
+) -> None:
+    """Bring every gold table up to date, each after those it reads; those named `anew` are made from nothing."""
+    tables = definitions(sources)
+    for number, definition in enumerate(tables):
+        name = definition.table.name
+        report(Progress("analyze", number, len(tables), name))
+        made = analyze(lake, definition, engine, sources, anew=name in anew)
+        done.made.append(made)
+        if made.how != "unchanged":
+            done.rows[name] = made.rows
+            done.versions[name] = made.version
+    report(Progress("analyze", len(tables), len(tables)))
+
+
+def definitions(sources: Sequence[str]) -> list[Definition]:
+    """How every gold table is made, in the order in which they can be."""
+    return [
+        Definition(
+            table=entry.table,
+            reads=tuple(catalog.table(name) for name in entry.table.reads),
+            build=entry.module.build,
+            fingerprint=entry.fingerprint(*sources),
+            touches=getattr(entry.module, "TOUCHES", ""),
+            lookback_days=getattr(entry.module, "LOOKBACK_DAYS", 0),
+        )
+        for entry in catalog.entries().values()
+        if entry.table.layer == "gold"
+    ]
+
+
+def _seen(lake: Lake, table: Table) -> set[str]:
+    delta = lake.open(table)
+    if delta is None:
+        return set()
+    epoch = epoch_of(delta)
+    return {name for name, version in transactions(delta).items() if version >= epoch}
+
+
+# The record ----------------------------------------------------------------------------------------------------------
+
+
+def begin(lake: Lake, run: Run) -> None:
+    """Note that a run has begun; one that is killed has no end."""
+    _note(lake, f"{run.name}-begun", {**_about(run), "at": to_text(run.began_at)})
+
+
+def end(lake: Lake, run: Run, done: Done, ended_at: datetime, lasted_s: float, failure: BaseException | None) -> None:
+    """Note how a run ended."""
+    fetched = done.ingested or Ingested()
+    record = {
+        **_about(run),
+        "at": to_text(ended_at),
+        "ended_at": to_text(ended_at),
+        "lasted_s": round(lasted_s, 3),
+        "outcome": type(failure).__name__ if failure else "ok",
+        "message": str(failure) if failure else None,
+        "calls": fetched.calls,
+        "retries": fetched.retries,
+        "credits": fetched.credits,
+        "answers": fetched.answers,
+        "rows": sum(done.rows.values()),
+        "rejects": sum(done.rejects.values()),
+        "versions": json.dumps(done.versions, sort_keys=True),
+        "unknown_coins": ",".join(fetched.unknown_coins),
+        "history_days": fetched.days_limit,
+        "unavailable": json.dumps([asdict_of(each) for each in fetched.unavailable]),
+    }
+    _note(lake, f"{run.name}-ended", record)
+
+
+def asdict_of(value: Any) -> Any:
+    """A named tuple or dataclass as what JSON knows; days as ISO text."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif hasattr(value, "__dataclass_fields__"):
+        value = asdict(value)
+    return {
+        name: each if isinstance(each, (str, int, float, type(None))) else str(each) for name, each in value.items()
+    }
+
+
+def _about(run: Run) -> dict[str, Any]:
+    return {"run": run.name, "command": run.command, "plan": run.plan, "began_at": to_text(run.began_at)}
+
+
+def _note(lake: Lake, name: str, record: Mapping[str, Any]) -> None:
+    lake.objects.put(f"{RUNS}/{name}.json", json.dumps(record, separators=(",", ":")).encode())
+
+
+def _record(path: str, data: bytes) -> Answer:
+    """A run's own record, as an answer of ours to a question nobody asked."""
+    at = to_moment(json.loads(data)["at"])
+    return Answer(runs.SOURCE, runs.ENDPOINT, f"/{path}", {}, 200, {}, at, at, 1, data)

@@ -1,0 +1,93 @@
+"""Questions to the lake, in SQL over `silver.*`, `gold.*` and `current.*`, now or as of a moment.
+
+`silver.*` are all observations, `current.*` the newest known value of everything, `gold.*` the conclusions. As of a
+moment, silver has the rows that had been fetched by then, and gold is computed from them for what is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import duckdb
+from arro3.core import RecordBatchReader
+
+from coinlake import catalog
+from coinlake.engine import Engine
+from coinlake.engine.current import current
+from coinlake.engine.duckdb import DuckEngine
+from coinlake.errors import ConfigError
+from coinlake.gold.analyze import known_at, make
+from coinlake.lake import Lake, connect
+from coinlake.pipeline import definitions
+from coinlake.table import Table
+
+CURRENT = "current"
+_NAMED = re.compile(r'\b"?(silver|gold|current)"?\s*\.\s*"?(\w+)')
+"""Names that may be tables. One too many costs a look at the lake; DuckDB's own parser cannot tell before it binds."""
+
+
+def query(lake: Lake, sql: str, sources: Sequence[str], as_of: datetime | None = None) -> duckdb.DuckDBPyRelation:
+    """The answer to a question, as a relation of a connection of its own.
+
+    Raises:
+        ConfigError: the question is no SQL that can be answered; the sentence says why.
+    """
+    con = connect()
+    for schema in ("silver", "gold", CURRENT):
+        con.execute(f"create schema {schema}")
+    try:
+        for schema, short in sorted(set(_NAMED.findall(sql.lower()))):
+            _attach(con, lake, schema, short, sources, as_of)
+        answer = con.sql(sql)
+    except duckdb.Error as exc:
+        raise ConfigError(f"the query cannot be answered: {_first_line(exc)}") from exc
+    if answer is None:
+        raise ConfigError("the query gives no rows: ask with SELECT")
+    return answer
+
+
+def rows(lake: Lake, table: Table, sources: Sequence[str], as_of: datetime | None, only_current: bool = False) -> Any:
+    """A table's rows as an Arrow stream, now or as they were known at a moment."""
+    engine = DuckEngine()
+    if not table.is_observations:
+        return lake.read(table) if as_of is None else gold_as_of(lake, table, engine, sources, as_of)
+    observations = lake.read(table, where=known_at(as_of))
+    return engine.arrow(current(table, engine.frame(observations))) if only_current else observations
+
+
+def gold_as_of(lake: Lake, table: Table, engine: Engine, sources: Sequence[str], as_of: datetime) -> Any:
+    """A gold table computed from the silver rows that had been fetched by a moment."""
+    made: dict[str, Any] = {}
+    for definition in definitions(sources):
+        if definition.table.name in _needed(table):
+            made[definition.table.name] = engine.arrow(make(lake, definition, engine, sources, None, as_of, made))
+    return made[table.name]
+
+
+def _needed(table: Table) -> set[str]:
+    """The gold tables that a gold table rests on, itself included."""
+    below = [catalog.table(name) for name in table.reads if name.startswith("gold.")]
+    return {table.name}.union(*map(_needed, below))
+
+
+def _attach(
+    con: duckdb.DuckDBPyConnection, lake: Lake, schema: str, short: str, sources: Sequence[str], as_of: datetime | None
+) -> None:
+    """Make a table known to the connection; a name that is none of ours is left for DuckDB to complain about."""
+    name = f"{'silver' if schema == CURRENT else schema}.{short}"
+    if name not in catalog.entries():
+        return
+    table = catalog.table(name)
+    if schema == "silver" or (schema == "gold" and as_of is None):
+        lake.attach(con, table, f"{schema}.{short}", known_at(as_of) if table.is_observations else "true")
+        return
+    found = rows(lake, table, sources, as_of, schema == CURRENT)
+    given = RecordBatchReader.from_arrow(found)  # noqa: F841 - DuckDB finds it by its name
+    con.execute(f"create table {schema}.{short} as select * from given")
+
+
+def _first_line(exc: Exception) -> str:
+    return " ".join(str(exc).split("\n\n")[0].split())

@@ -1,0 +1,258 @@
+"""From the JSON of answers to typed values, by DuckDB with the types given, never inferred.
+
+DuckDB casts "abc", a list or an object to NULL and `true` to 1.0 without a word, so the JSON type is asked beside
+every value, and a mismatch is a reject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import duckdb
+from arro3.core import Array, DataType, Table
+
+from coinlake.answer import Answer, is_json
+from coinlake.engine import Frame
+from coinlake.silver import rejects
+
+_NUMBERS = "('DOUBLE', 'BIGINT', 'UBIGINT', 'HUGEINT', 'UHUGEINT')"
+
+
+class Kind(Enum):
+    """What a JSON value should be: the JSON types it may have, and the SQL that makes a column of its text `{t}`."""
+
+    NUMBER = (_NUMBERS, "try_cast({t} as DOUBLE)", "a number")
+    TEXT = ("('VARCHAR')", "{t}", "a text")
+    ISO = ("('VARCHAR')", "try_cast({t} as TIMESTAMPTZ)", "an ISO 8601 moment")
+    SECONDS = (_NUMBERS, "try(make_timestamptz((try_cast({t} as DOUBLE) * 1e6)::BIGINT))", "UNIX seconds")
+    MILLIS = (_NUMBERS, "try(make_timestamptz((try_cast({t} as DOUBLE) * 1e3)::BIGINT))", "UNIX milliseconds")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A value inside an element: the column it becomes, its JSON path below the element, and what it should be.
+
+    `expected` fields are in every answer; the others come only sometimes or on request.
+    """
+
+    column: str
+    path: str
+    kind: Kind
+    expected: bool = True
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Typed values as a relation, one row an element, and the rejects of decoding."""
+
+    values: duckdb.DuckDBPyRelation
+    rejects: duckdb.DuckDBPyRelation
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """Rows of a table with their JSON `path`, and rejects."""
+
+    rows: Frame
+    rejects: Frame | None = None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How the answers of an endpoint become rows: decoded by DuckDB, then cleaned on any engine."""
+
+    decode: Callable[[duckdb.DuckDBPyConnection, str], Decoded]
+    build: Callable[[Frame], Cleaned]
+    in_dollars: bool = True
+
+
+Lines = Sequence[tuple[str, int, Answer]]
+"""Bronze object, line from 1, and the answer there."""
+
+_COLUMNS: Mapping[str, DataType] = {
+    "bronze_object": DataType.utf8(),
+    "line": DataType.int64(),
+    "source": DataType.utf8(),
+    "endpoint": DataType.utf8(),
+    "coin_id": DataType.utf8(),
+    "fetched_at": DataType.int64(),
+    "status": DataType.int64(),
+    "currency": DataType.utf8(),
+    "interval": DataType.utf8(),
+    "days": DataType.utf8(),
+    "from_s": DataType.utf8(),
+    "to_s": DataType.utf8(),
+    "ids": DataType.utf8(),
+    "precision": DataType.utf8(),
+    "list_status": DataType.utf8(),
+    "body": DataType.utf8(),
+}
+
+
+def load(con: duckdb.DuckDBPyConnection, lines: Lines) -> None:
+    """Make the table `answers` of bronze lines: what was asked in columns, the body as text (null if not JSON)."""
+    rows = [_row(*line) for line in lines]
+    columns: dict[str, Any] = {
+        name: Array([row[number] for row in rows], type=type_) for number, (name, type_) in enumerate(_COLUMNS.items())
+    }
+    given = Table.from_pydict(columns)  # noqa: F841 - DuckDB finds it by its name
+    con.execute(
+        "create or replace temp table answers as "
+        "select * replace (make_timestamptz(fetched_at) as fetched_at), body is not null as is_json from given"
+    )
+
+
+def _row(bronze_object: str, line: int, answer: Answer) -> tuple[Any, ...]:
+    asked = answer.params
+    parts = answer.path.split("/")
+    return (
+        bronze_object,
+        line,
+        answer.source,
+        answer.endpoint,
+        parts[2] if len(parts) > 3 and parts[1] == "coins" else None,
+        round(answer.fetched_at.timestamp() * 1e6),
+        answer.status,
+        asked.get("vs_currency", asked.get("vs_currencies")),
+        asked.get("interval"),
+        asked.get("days"),
+        asked.get("from"),
+        asked.get("to"),
+        asked.get("ids"),
+        asked.get("precision"),
+        asked.get("status"),
+        answer.text if is_json(answer.body) else None,
+    )
+
+
+ROOT = "'$'"
+"""The path of a body as a whole, as SQL."""
+
+
+def reject(rule: str, path: str, value: str = "null", detail: str = "null", **more: str) -> str:
+    """The SELECT list of a reject; arguments after the rule are SQL."""
+    columns = {"source": "source", "coin_id": "coin_id", "granularity": "null", "first_day": "null", "last_day": "null"}
+    columns |= more
+    return (
+        f"bronze_object, line, {path} as path, '{rule}' as rule, {columns['source']}::VARCHAR as source, "
+        f"{columns['coin_id']}::VARCHAR as coin_id, "
+        f"{columns['granularity']}::VARCHAR as granularity, {columns['first_day']}::DATE as first_day, "
+        f"{columns['last_day']}::DATE as last_day, left({value}::VARCHAR, 200) as value, "
+        f"{detail}::VARCHAR as detail, fetched_at"
+    )
+
+
+def decoded(
+    con: duckdb.DuckDBPyConnection,
+    elements: str,
+    fields: Iterable[Field],
+    known: Iterable[str] = (),
+    more_rejects: Iterable[str] = (),
+    keep: str = "",
+    shape: str = "OBJECT",
+) -> Decoded:
+    """Decode the elements that a query gives.
+
+    `elements` is SQL with bronze_object, line, source, coin_id, fetched_at, path and the element `e` as JSON, and the
+    columns that `keep` names. Elements of another `shape` are rejects; so are values of a wrong type. Where `known`
+    names an element's keys, others are `unknown_field`s, and an expected one that no element has a `missing_field`.
+    `more_rejects` are queries of further rejects over the temporary table `elements`.
+    """
+    fields = list(fields)
+    con.execute(f"create or replace temp table elements as select *, json_type(e) as shape from ({elements})")
+    values = ", ".join(f"{_value(each)} as {each.column}" for each in fields)
+    kept = "".join(f", {name}" for name in keep.split())
+    con.execute(
+        f"create or replace temp table decoded as select bronze_object, line, source, fetched_at, path{kept}, {values} "
+        f"from elements where shape = '{shape}'"
+    )
+    queries = [
+        f"select {reject('unexpected_shape', 'path', 'e', _expected(shape))} from elements "
+        f"where shape is distinct from '{shape}'",
+        f"select {reject('wrong_type', 'bad.path', 'bad.value', 'bad.detail')} from (select *, unnest(list_filter("
+        f"[{', '.join(_mismatch(each) for each in fields)}], lambda each: each.is_bad)) as bad "
+        f"from elements where shape = '{shape}')",
+        *([_unknown(fields, known), *_missing(fields)] if known else []),
+        *more_rejects,
+    ]
+    con.execute("create or replace temp table refused as " + " union all ".join(queries))
+    return Decoded(con.table("decoded"), con.table("refused"))
+
+
+def array_elements(of: str = "body", extra: str = "") -> str:
+    """SQL for the elements of a top-level JSON array; an answer that is none of it is one element of another shape."""
+    return (
+        f"select bronze_object, line, source, coin_id, fetched_at, currency, precision, ids, list_status{extra}, "
+        f"'$[' || (unnest(range(len(list)))) || ']' as path, unnest(list) as e from (select *, case when "
+        f"json_type({of}) = 'ARRAY' then from_json({of}, '[\"JSON\"]') else ['null'::JSON] end as list from asked)"
+    )
+
+
+def not_an_object() -> str:
+    """SQL for a reject of every answer whose body is no JSON object."""
+    detail = "'expected an object, got ' || json_type(body)"
+    return f"select {reject('unexpected_shape', ROOT, 'body', detail)} from asked where json_type(body) <> 'OBJECT'"
+
+
+def asked_but_missing(received: str) -> str:
+    """SQL for the coins that were asked for by id and that `received` (SQL over `decoded`) did not give."""
+    return (
+        f"select {reject('coin_missing', _missing_path, detail=_ASKED)} from "
+        "(select * exclude (coin_id), trim(unnest(string_split(ids, ','))) as coin_id from asked where ids is not null)"
+        f" as wanted where not exists (select 1 from ({received}) as got where got.bronze_object = "
+        "wanted.bronze_object and got.line = wanted.line and got.coin_id = wanted.coin_id)"
+    )
+
+
+_missing_path = "'$[?@.id==''' || coin_id || ''']'"
+_ASKED = "'asked for by id, not in the answer'"
+
+
+def _value(field: Field) -> str:
+    types, cast, _ = field.kind.value
+    text = f"json_extract_string(e, '{field.path}')"
+    value = cast.format(t=text)
+    finite = f" and isfinite(try_cast({text} as DOUBLE))" if types == _NUMBERS else ""
+    return f"case when json_type(e, '{field.path}') in {types}{finite} then {value} end"
+
+
+def _mismatch(field: Field) -> str:
+    """A struct that tells whether a field is there but of no use."""
+    _, _, expected = field.kind.value
+    got = f"coalesce(json_type(e, '{field.path}'), 'NULL')"
+    return (
+        f"{{'is_bad': {got} <> 'NULL' and {_value(field)} is null, 'path': path || '{field.path[1:]}', "
+        f"'value': json_extract_string(e, '{field.path}'), 'detail': 'expected {expected}, got ' || {got}}}"
+    )
+
+
+def _expected(shape: str) -> str:
+    return f"'expected {shape}, got ' || coalesce(shape, 'nothing')"
+
+
+def _unknown(fields: list[Field], known: Iterable[str]) -> str:
+    names = {*known, *(each.path.removeprefix("$.").split(".")[0] for each in fields)}
+    listed = ", ".join(f"'{name}'" for name in sorted(names))
+    path = "regexp_replace(path, '\\[\\d+\\]$', '[*]') || '.' || name"
+    return (
+        f"select distinct {reject('unknown_field', path, coin_id='null')} from "
+        f"(select *, unnest(json_keys(e)) as name from elements where shape = 'OBJECT') where name not in ({listed})"
+    )
+
+
+def _missing(fields: list[Field]) -> list[str]:
+    path = "regexp_replace(any_value(path), '\\[\\d+\\]$', '[*]') || '{}'"
+    group = "from elements where shape = 'OBJECT' group by bronze_object, line, source, fetched_at"
+    return [
+        f"select {reject('missing_field', path.format(each.path[1:]), coin_id='null')} {group} "
+        f"having count(json_type(e, '{each.path}')) = 0"
+        for each in fields
+        if each.expected
+    ]
+
+
+REJECTED = tuple(name for name in rejects.TABLE.columns)
+"""The columns of a reject, in order."""

@@ -1,0 +1,309 @@
+"""From settings to a workspace: the one place where the lake, the service, the clock and the engine are put together."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from coinlake import catalog, exports, health, upkeep
+from coinlake import pipeline as steps
+from coinlake.bronze.ingest import Ingested
+from coinlake.bronze.plan import Plan, Wish, plan
+from coinlake.engine import Engine, engine
+from coinlake.errors import CoinlakeError, ConfigError
+from coinlake.lake import Lake
+from coinlake.progress import Progress, Report, silent
+from coinlake.query import query
+from coinlake.settings import Settings, demand_key
+from coinlake.survey import RUNS, survey
+from coinlake.table import Table
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did, for a person and for machines."""
+
+    run: str
+    command: str
+    outcome: str
+    began_at: datetime
+    ended_at: datetime
+    lasted_s: float
+    plan: str
+    calls: int = 0
+    retries: int = 0
+    credits: int = 0
+    answers: int = 0
+    waited_s: float = 0.0
+    objects: list[str] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    rejects: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    gold: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    unavailable: list[Any] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    exports: list[str] = field(default_factory=list)
+    failure: str | None = None
+
+
+def workspace(settings: Settings, report: Report) -> Workspace:
+    """A lake, and what can be done with it, as the settings say."""
+    lake = Lake.at(settings.lake, settings.bronze, settings.silver, settings.gold)
+    return Workspace(settings, lake, engine(settings.engine), report)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Everything a door can ask for. Errors are those of `coinlake.errors`; one raised by a run has its `report`."""
+
+    settings: Settings
+    lake: Lake
+    engine: Engine
+    report: Report
+
+    def now(self) -> datetime:
+        """The pipeline's clock: the setting where there is one, else the machine's."""
+        return self.settings.now or datetime.now(UTC)
+
+    # What changes the lake ---------------------------------------------------------------------------------------
+
+    def run(self) -> RunReport:
+        """Fetch what is missing, clean it, draw the conclusions, export them."""
+        return self._recorded("run", self._fetch, self._clean, self._analyze)
+
+    def ingest(self) -> RunReport:
+        """Fetch into bronze what is missing."""
+        return self._recorded("ingest", self._fetch)
+
+    def clean(self) -> RunReport:
+        """Turn what lies in bronze into silver."""
+        return self._recorded("clean", self._clean)
+
+    def analyze(self) -> RunReport:
+        """Bring gold up to date with silver."""
+        return self._recorded("analyze", self._analyze)
+
+    def rebuild(self, layer: str, tables: Sequence[str] = ()) -> RunReport:
+        """Make the tables of a layer (or those named) anew: silver from bronze, gold from silver."""
+        chosen = [catalog.table(name) for name in tables] or catalog.layer(layer)
+        if wrong := [table.name for table in chosen if table.layer != layer]:
+            raise ConfigError(f"{wrong[0]} is not in {layer}: leave it out, or choose its layer with --layer")
+        if layer == "gold":
+            names = [table.name for table in chosen]
+            return self._recorded("rebuild gold", lambda run, done: self._analyze(run, done, names))
+        return self._recorded("rebuild silver", lambda run, done: self._restart(chosen), self._clean)
+
+    def import_files(
+        self,
+        files: Sequence[str],
+        source: str,
+        mapping: Mapping[str, str],
+        coin: str | None,
+        time_is: str,
+        dry_run: bool,
+    ) -> Any:
+        """Bring own histories into bronze, silver and gold; see `coinlake.bronze.own`."""
+        from coinlake.bronze import own
+
+        planned = [own.read(Path(name), source, mapping, coin, time_is) for name in files]
+        if dry_run:
+            return own.report_of(planned, (), None)
+        run: dict[str, Any] = {}
+
+        def bring(named: steps.Run, done: steps.Done) -> None:
+            run["objects"] = own.put(self.lake, planned, named.name, named.began_at)
+
+        report = self._recorded(f"import {source}", bring, self._clean, self._analyze)
+        return own.report_of(planned, run["objects"], asdict(report))
+
+    def tidy(self) -> dict[str, Any]:
+        """Join small files, remove what nothing refers to and is old enough."""
+        tables = [entry.table for entry in catalog.entries().values()]
+        keep = timedelta(hours=self.settings.keep_hours)
+        return {
+            "files_saved": upkeep.compact(self.lake, tables, always=True),
+            "files_removed": upkeep.sweep(self.lake, tables, keep, datetime.now(UTC)),
+        }
+
+    def export(self, to: str | None = None) -> list[str]:
+        """Write the exports beside gold, or into a folder."""
+        return exports.export(self.lake, Path(to) if to else None)
+
+    # What only looks ---------------------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """The calls that `ingest` would make now."""
+        wish = self._wish()
+        return plan(wish, survey(self.lake, wish, self.now(), steps.pending(self.lake)), self.now())
+
+    def query(self, sql: str, as_of: datetime | None = None) -> duckdb.DuckDBPyRelation:
+        """The answer to a question in SQL."""
+        return query(self.lake, sql, self.settings.source_order, as_of)
+
+    def tables(self) -> list[dict[str, Any]]:
+        """Every table: grain, rows, version, newest moment or day."""
+        return health.tables(self.lake)
+
+    def describe(self, name: str) -> Table:
+        """A table's contract."""
+        return catalog.table(name)
+
+    def status(self) -> dict[str, Any]:
+        """Freshness, rows, gaps, rejects, last runs, credits used this month."""
+        return health.status(self.lake, self.now(), self.settings.monthly_credits)
+
+    def doctor(self) -> list[health.Finding]:
+        """What is wrong, and how to mend it."""
+        return health.examine(self.lake, self.now())
+
+    # How ---------------------------------------------------------------------------------------------------------
+
+    def _recorded(self, command: str, *stages: Callable[[steps.Run, steps.Done], None]) -> RunReport:
+        """Do the stages in turn, with a record at the beginning and at the end.
+
+        A failure in fetching is held back until what landed has been cleaned and analysed.
+        """
+        run = steps.Run(secrets.token_hex(4), command, self.settings.plan, self.now())
+        done, began_s = steps.Done(), time.monotonic()
+        steps.begin(self.lake, run)
+        failure: BaseException | None = None
+        try:
+            for stage in stages:
+                stage(run, done)
+            failure = done.ingested.failure if done.ingested else None
+        except BaseException as exc:
+            failure = exc
+            raise
+        finally:
+            lasted_s = time.monotonic() - began_s
+            steps.end(self.lake, run, done, self.now(), lasted_s, failure)
+            self._clean_records(failure)
+            report = _report(run, done, self.now(), lasted_s, failure, self._exports(done))
+            if isinstance(failure, CoinlakeError):
+                failure.report = report  # type: ignore[attr-defined]
+        if failure:
+            raise failure
+        return report
+
+    def _fetch(self, run: steps.Run, done: steps.Done) -> None:
+        wish = self._wish()
+        with self._service() as source:
+            done.ingested = steps.fetch(self.lake, source, wish, run, self.now, time.monotonic, self.report)
+
+    def _clean(self, run: steps.Run, done: steps.Done) -> None:
+        steps.clean_objects(self.lake, self.engine, steps.pending(self.lake), done, self.report)
+
+    def _analyze(self, run: steps.Run, done: steps.Done, anew: Sequence[str] = ()) -> None:
+        steps.analyze_tables(self.lake, self.engine, self.settings.source_order, done, self.report, anew)
+        if any(made.how != "unchanged" for made in done.made):
+            self._upkeep()
+
+    def _restart(self, tables: Sequence[Table]) -> None:
+        for table in tables:
+            self.lake.restart(table)
+
+    def _clean_records(self, failure: BaseException | None) -> None:
+        """Bring the runs' own records into silver.runs; after a failure only where that works."""
+        try:
+            steps.clean_objects(self.lake, self.engine, steps.pending(self.lake, RUNS), steps.Done(), silent)
+        except CoinlakeError:
+            if failure is None:
+                raise
+
+    def _upkeep(self) -> None:
+        tables = [entry.table for entry in catalog.entries().values()]
+        upkeep.compact(self.lake, tables)
+
+    def _exports(self, done: steps.Done) -> list[str]:
+        written = {made.table for made in done.made if made.how != "unchanged"}
+        return self.export() if written & set(exports.EXPORTED) else []
+
+    def _wish(self) -> Wish:
+        chosen = self.settings
+        return Wish(
+            datasets=chosen.datasets,
+            top=None if chosen.coins else chosen.top,
+            coins=chosen.coins,
+            days=chosen.days,
+            granularity=chosen.granularity,
+            history_days=chosen.history_days,
+            monthly_credits=chosen.monthly_credits or None,
+            daily_credits=chosen.daily_credits or None,
+        )
+
+    @contextmanager
+    def _service(self) -> Iterator[Any]:
+        from coinlake.bronze.coingecko import CoinGecko
+        from coinlake.bronze.pace import Pace
+
+        demand_key(self.settings)
+        chosen = self.settings
+        waits = lambda note: self.report(Progress("wait", 0, None, note))  # noqa: E731
+        pace = Pace(chosen.rate, pace_file(chosen), time.monotonic, time.time, time.sleep, waits)
+        with CoinGecko(chosen.api_url, chosen.plan, chosen.api_key.reveal(), pace, self.now) as source:
+            yield source
+
+
+def pace_file(settings: Settings) -> Path:
+    """Where the times of the last calls are kept: the limit is the address's and the key's, not the lake's.
+
+    Below the user's state folder, or the machine's temporary one where that cannot be written; the name holds a
+    digest, never the key.
+    """
+    whose = f"{settings.api_url} {settings.api_key.reveal()}".encode()
+    name = f"pace-{hashlib.sha256(whose).hexdigest()[:16]}.json"
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "coinlake"
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        state = Path(tempfile.gettempdir())
+    return state / name
+
+
+def _report(
+    run: steps.Run,
+    done: steps.Done,
+    ended_at: datetime,
+    lasted_s: float,
+    failure: BaseException | None,
+    exported: list[str],
+) -> RunReport:
+    fetched = done.ingested or Ingested()
+    notes = list(fetched.notes)
+    notes += [f"{path} is damaged and was left out: restore it from a copy" for path in done.damaged]
+    return RunReport(
+        run=run.name,
+        command=run.command,
+        outcome=type(failure).__name__ if failure else "ok",
+        began_at=run.began_at,
+        ended_at=ended_at,
+        lasted_s=round(lasted_s, 3),
+        plan=run.plan,
+        calls=fetched.calls,
+        retries=fetched.retries,
+        credits=fetched.credits,
+        answers=fetched.answers,
+        waited_s=round(fetched.waited_s, 3),
+        objects=list(fetched.objects),
+        rows=done.rows,
+        rejects=done.rejects,
+        versions=done.versions,
+        gold={made.table: f"{made.how}: {made.why}" for made in done.made},
+        missing=[f"{coin} ({endpoint})" for coin, endpoint in fetched.missing],
+        unavailable=[steps.asdict_of(each) for each in fetched.unavailable],
+        notes=notes,
+        exports=exported,
+        failure=str(failure) if failure else None,
+    )

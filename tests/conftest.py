@@ -1,0 +1,51 @@
+"""What every test can count on: no setting of the machine's own, and recorded material where there is some."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import settings
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+settings.register_profile("coinlake", deadline=None)  # a deadline measures the machine
+settings.load_profile("coinlake")
+
+
+def pytest_configure() -> None:
+    """Tests never meet the key, the lake or the clock of whoever runs them."""
+    for name in [name for name in os.environ if name.startswith("COINLAKE_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of recorded answers and real histories beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared is absent: it holds the recorded answers that this test reads")
+    return SHARED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where CI=true the recorded answers have to be there: a skip for want of them is a failure."""
+    return _demanded((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a file that skips itself as a whole."""
+    return _demanded((yield))
+
+
+def _demanded(report: Report) -> Report:
+    reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+    if "../shared" in reason and os.environ.get("CI") == "true":
+        report.outcome, report.longrepr = "failed", f"{reason} (where CI=true that is a failure)"
+    return report
