@@ -18,13 +18,14 @@ from typing import Any
 
 import duckdb
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coinlake import catalog, errors
-from coinlake.cli import EXIT_CODES, INTERRUPTED, main
-from coinlake.progress import Progress
-from coinlake.screen import Screen, Step, duration, mode_of, to_json, write_csv, write_json
+from coinlake.cli import EXIT_CODES, INTERRUPTED, Asked, _ends, main
+from coinlake.progress import WAIT, Progress
+from coinlake.screen import Screen, Step, duration, mode_of, sentence, to_json, write_csv, write_json
 
 SRC = Path(__file__).parents[1] / "src"
 NOON = datetime(2022, 2, 1, 12, tzinfo=UTC)
@@ -40,15 +41,16 @@ class Done:
     written: bytes = b""
 
 
-def _environ(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(SRC), "COLUMNS": "200", **more}
+def _environ(folder: Path, **more: str) -> dict[str, str]:
+    """An environment in which the program leaves what it keeps about the pace in `folder`, not with the user."""
+    return {**os.environ, "PYTHONPATH": str(SRC), "COLUMNS": "200", "XDG_STATE_HOME": str(folder / ".state"), **more}
 
 
 def process(folder: Path, *args: str, **more: Any) -> subprocess.CompletedProcess[str]:
     """The program in a process of its own, in `folder`."""
     command = [sys.executable, "-m", "coinlake", *args]
     given: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more}
-    return subprocess.run(command, cwd=folder, env=_environ(), timeout=120, check=False, **given)
+    return subprocess.run(command, cwd=folder, env=_environ(folder), timeout=120, check=False, **given)
 
 
 def coinlake(folder: Path, *args: str, stdin: str = "", **environ: str) -> Done:
@@ -56,8 +58,7 @@ def coinlake(folder: Path, *args: str, stdin: str = "", **environ: str) -> Done:
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("COLUMNS", "200")
-        for name, value in environ.items():
+        for name, value in _environ(folder, **environ).items():
             patch.setenv(name, value)
         for name, stream in {"stdin": io.StringIO(stdin), "stdout": out, "stderr": err}.items():
             patch.setattr(sys, name, stream)
@@ -85,7 +86,9 @@ def test_help_is_there_without_loading_what_is_heavy(tmp_path: Path) -> None:
         "heavy = {'duckdb', 'deltalake', 'httpx', 'numpy', 'obstore', 'narwhals', 'pandas', 'pyarrow', 'talib'}\n"
         "sys.stderr.write(','.join(sorted(heavy & set(sys.modules))))"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=_environ(), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=_environ(tmp_path), capture_output=True, text=True, check=True
+    )
     assert done.stderr == ""
     assert "Usage: coinlake" in done.stdout
 
@@ -245,8 +248,7 @@ def test_the_log_setting_and_the_terminal_decide_how_progress_is_written() -> No
 def test_log_lines_are_json_with_severity_message_time_run_and_fields() -> None:
     seen = _Seen()
     screen = seen.screen()
-    screen.run = "r1"
-    screen.report(Progress("ingest", 3, 13, "bitcoin, days=364"))
+    screen.report(Progress("ingest", 3, 13, "bitcoin, days=364", run="r1"))
     screen.warn("look")
     screen.fail("stopped", 4)
     first, second, third = seen.lines()
@@ -260,7 +262,7 @@ def test_log_lines_are_json_with_severity_message_time_run_and_fields() -> None:
         "total": 13,
         "note": "bitcoin, days=364",
     }
-    assert (second["severity"], second["message"]) == ("WARNING", "look")
+    assert (second["severity"], second["message"], second["run"]) == ("WARNING", "look", "r1")
     assert (third["severity"], third["message"], third["exit_code"]) == ("ERROR", "stopped", 4)
     assert seen.out.getvalue() == ""
 
@@ -272,6 +274,48 @@ def test_a_long_step_is_logged_at_its_begin_its_end_and_every_ten_seconds() -> N
         seen.at = done * 1.0
         screen.report(Progress("clean", done, 40))
     assert [line["done"] for line in seen.lines()] == [0, 10, 20, 30, 40]
+
+
+def test_a_wait_is_told_at_once_and_belongs_to_the_step_that_waits() -> None:
+    seen = _Seen()
+    screen = seen.screen()
+    screen.paces = {"ingest": 5}
+    screen.report(Progress("ingest", 0, 12))
+    seen.at = 2.0
+    screen.report(Progress("ingest", 5, 12))
+    screen.report(Progress(WAIT, 0, None, "waiting 58 s"))
+    seen.at = 60.0
+    screen.report(Progress("ingest", 6, 12))
+    seen.at = 61.0
+    screen.report(Progress("ingest", 7, 12))
+    told = [(line["step"], line["done"], line["note"], line.get("seconds_left")) for line in seen.lines()]
+    assert told == [("ingest", 0, "", 120), ("ingest", 5, "waiting 58 s", 118), ("ingest", 6, "", 60)]
+
+
+def test_a_wait_before_any_step_is_a_step_of_its_own() -> None:
+    seen = _Seen("text")
+    seen.screen().report(Progress(WAIT, 0, None, "waiting 58 s"))
+    assert seen.err.getvalue() == "wait: waiting 58 s\n"
+
+
+def test_a_step_without_work_says_so() -> None:
+    assert [sentence(each) for each in (Progress("ingest", 0, 0), Progress("tidy", 0), Progress("clean", 2, 3))] == [
+        "ingest: nothing to do",
+        "tidy: begun",
+        "clean: 2 of 3",
+    ]
+
+
+@pytest.mark.parametrize(("debug", "hint"), [(False, "; run again with --debug to see where"), (True, "")])
+def test_what_nobody_expected_is_one_sentence_that_names_debug(
+    debug: bool, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = _Seen("text")
+    with pytest.raises(typer.Exit) as ended, _ends(Asked(debug=debug), seen.screen()):
+        raise RuntimeError("odd\nand more")
+    assert ended.value.exit_code == 1
+    assert seen.err.getvalue() == f"coinlake: something unexpected happened (RuntimeError: odd){hint}\n"
+    assert ("Traceback" in capsys.readouterr().err) is debug
 
 
 def test_quiet_says_nothing_but_warnings_and_errors() -> None:
@@ -504,6 +548,13 @@ def test_what_the_plan_cannot_reach_is_said_before_anything_is_asked(tmp_path: P
 # What asks the service -----------------------------------------------------------------------------------------------
 
 
+REPLAY = {
+    "COINLAKE_NOW": "2022-02-01T00:45:00Z",
+    "COINLAKE_RATE": "0",
+    "COINLAKE_DATASETS": "markets,history",
+}
+
+
 @contextmanager
 def _replay(shared: Path, *args: str) -> Iterator[dict[str, str]]:
     """Real histories at the service's own paths on loopback, and the environment that points there."""
@@ -513,7 +564,7 @@ def _replay(shared: Path, *args: str) -> Iterator[dict[str, str]]:
         found = re.search(r"http://\S+/api/v3", server.stdout.readline())
         try:
             assert found is not None
-            yield {"COINLAKE_API_URL": found[0], "COINLAKE_NOW": "2022-02-01T00:45:00Z", "COINLAKE_RATE": "0"}
+            yield {**REPLAY, "COINLAKE_API_URL": found[0]}
         finally:
             server.kill()
 
@@ -570,7 +621,12 @@ def test_ctrl_c_ends_a_run_with_130_and_the_next_run_goes_on(shared: Path, tmp_p
     command = [sys.executable, "-m", "coinlake", "run", "--top", "5", "--days", "5"]
     with _replay(shared, "--latency", "0.4") as service:
         running = subprocess.Popen(
-            command, cwd=tmp_path, env=_environ(**service), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=tmp_path,
+            env=_environ(tmp_path, **service),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert running.stderr is not None
         while '"step": "ingest"' not in running.stderr.readline():

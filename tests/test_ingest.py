@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +14,9 @@ import pytest
 
 from coinlake.answer import Answer, unpack
 from coinlake.bronze.call import MARKET_CHART, MARKETS, Call
+from coinlake.bronze.coingecko import CoinGecko
 from coinlake.bronze.ingest import Ingested, freeze_universe, frozen_universe, ingest
+from coinlake.bronze.pace import Pace
 from coinlake.bronze.plan import Known, Wish
 from coinlake.errors import (
     CoinlakeError,
@@ -24,6 +28,7 @@ from coinlake.errors import (
 )
 from coinlake.lake import Lake
 from coinlake.progress import Progress, silent
+from servers import replay
 
 AT = datetime(2022, 2, 1, 0, 45, tzinfo=UTC)
 HISTORY = ("history",)
@@ -85,6 +90,9 @@ class Clock:
     def __call__(self) -> float:
         self.seconds += self.step_s
         return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
 
 
 def run(
@@ -196,6 +204,13 @@ def test_a_failure_that_stops_ends_the_asking_and_keeps_what_came(lake: Lake) ->
     assert isinstance(done.failure, ConfigError)
     assert len(list(answers(lake, MARKET_CHART))) == 2
     assert len(list(answers(lake, "_errors"))) == 1
+
+
+def test_an_answer_that_was_never_asked_for_is_not_kept(lake: Lake) -> None:
+    unasked = SourceError("not one call well for too long")
+    source = Script(lambda call: Said(answer(call, b"", 0), unasked, stops=True, calls=0))
+    done = run(lake, source, histories(*COINS))
+    assert (done.objects, done.failure) == ((), unasked)
 
 
 def test_a_call_that_failed_in_passing_is_tried_once_more_at_the_end(lake: Lake) -> None:
@@ -421,3 +436,55 @@ def test_every_call_is_told_before_it_is_made(lake: Lake) -> None:
     assert [each.done for each in seen] == list(range(9))
     assert (seen[0].total, seen[-1].total) == (8, 8)
     assert "celo, market_chart" in [each.note for each in seen]
+
+
+# With the real client and real histories ---------------------------------------------------------------------------
+
+
+def replayed(lake: Lake, shared: Path, wish: Wish, *flags: str) -> Ingested:
+    """A run against the replay; waiting takes no time."""
+    clock = Clock()
+    pace = Pace(0, None, clock, lambda: AT.timestamp(), clock.sleep, lambda _: None)
+    with replay(shared, *flags) as service, CoinGecko(service.url, "keyless", "", pace, lambda: AT) as source:
+        return ingest(source, lake, wish, Known(), "run1", AT, lambda: AT, clock, silent)
+
+
+def closes(lake: Lake) -> dict[str, dict[date, float]]:
+    """Per coin the close of each day that bronze has (the point at midnight is the close of the day before)."""
+    found: dict[str, dict[date, float]] = {}
+    for one in answers(lake, MARKET_CHART):
+        days = found.setdefault(one.path.split("/")[2], {})
+        for millis, price in json.loads(one.body)["prices"]:
+            if millis % 86_400_000 == 0:
+                days[datetime.fromtimestamp(millis / 1000, UTC).date() - timedelta(days=1)] = price
+    return found
+
+
+def real(shared: Path, coin: str, first: date, last: date) -> dict[date, float]:
+    with gzip.open(shared / "coingecko" / "histories" / f"{coin}.csv.gz", "rt") as rows:
+        days = {date.fromisoformat(row["day"]): float(row["close"] or 0) for row in csv.DictReader(rows)}
+    return {day: close for day, close in days.items() if first <= day <= last}
+
+
+@pytest.mark.parametrize("flags", [(), ("--fault", "0.2")])
+def test_a_first_run_brings_every_real_close_of_the_window(lake: Lake, shared: Path, flags: tuple[str, ...]) -> None:
+    done = replayed(lake, shared, Wish(top=25, history_days=365), *flags)
+    assert (done.failure, done.missing, done.answers) == (None, (), 29)
+    assert done.universe is not None
+    assert len(done.universe) == 25
+    found = closes(lake)
+    for coin in done.universe:
+        assert real(shared, coin, date(2021, 2, 2), date(2022, 1, 31)).items() <= found[coin].items()
+
+
+def test_a_service_that_reaches_a_hundred_days_back_teaches_us_to_ask_for_ninety(lake: Lake, shared: Path) -> None:
+    done = replayed(lake, shared, histories("bitcoin", "celo", "nonsense"), "--days-limit", "100")
+    assert (done.days_limit, done.unknown_coins, done.failure) == (90, ("nonsense",), None)
+    assert set(closes(lake)["celo"]) == {date(2021, 11, 3) + timedelta(days=n) for n in range(90)}
+
+
+def test_a_network_that_is_refused_ends_the_run_with_what_came_before(lake: Lake, shared: Path) -> None:
+    done = replayed(lake, shared, histories(*COINS), "--forbid", "1")
+    assert (done.calls, done.answers) == (1, 0)
+    assert isinstance(done.failure, SourceError)
+    assert [one.status for one in answers(lake, "_errors")] == [403]

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 from arro3.core import RecordBatchReader
 
+from coinlake.duck import bring
 from coinlake.errors import ContractError
 from coinlake.table import Column, Table, Type
 
@@ -75,7 +76,7 @@ def kept(con: duckdb.DuckDBPyConnection, table: Table, data: Any, name: str) -> 
     given = RecordBatchReader.from_arrow(data)
     order = ", ".join(f'"{column}"' for column in (table.sorted_by or table.unique_by))
     columns = f"{typed(table, given.schema.names)}{partition(table)}"
-    con.execute(f"create or replace temp table {name} as select {columns} from given order by {order}")
+    bring(con, given, name, columns, f"order by {order}")
     for check in checks(table):
         _demand_none(con, table, name, check)
     unique = ", ".join(f'"{column}"' for column in table.unique_by)

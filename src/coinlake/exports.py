@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 from coinlake import catalog
-from coinlake.lake import Lake, connect
+from coinlake.duck import connect
+from coinlake.lake import Lake
 
 FOLDER = "exports"
 EXPORTED = ("gold.market_summary",)

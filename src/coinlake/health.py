@@ -8,8 +8,9 @@ from typing import Any
 
 from coinlake import catalog, upkeep
 from coinlake.answer import unpack
+from coinlake.duck import connect
 from coinlake.errors import LakeError
-from coinlake.lake import Lake, connect
+from coinlake.lake import Lake
 from coinlake.pipeline import definitions, endpoint_of, pending
 from coinlake.survey import RUNS, credits, known_runs
 from coinlake.table import Table, Type

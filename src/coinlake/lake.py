@@ -29,6 +29,7 @@ from obstore.exceptions import AlreadyExistsError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from coinlake import contract
+from coinlake.duck import bring, connect, quoted
 from coinlake.errors import LakeError
 from coinlake.table import Table, Type
 
@@ -63,15 +64,6 @@ class Changes:
     version: int
     files: tuple[str, ...]
     rows_removed: bool
-
-
-def connect() -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection of our own: UTC, no progress bar on stdout, nothing fetched from the network."""
-    con = duckdb.connect()
-    con.execute("set TimeZone = 'UTC'")
-    con.execute("set enable_progress_bar = false")
-    con.execute("set autoinstall_known_extensions = false")
-    return con
 
 
 @dataclass(frozen=True)
@@ -152,8 +144,7 @@ class Lake:
         delta = self.open(table)
         files = [unquote(uri) for uri in delta.file_uris()] if delta and _local(self.uri(table)) else []
         if not files or delta is None:
-            given = self.read(table, where=where)  # noqa: F841 - DuckDB finds it by its name
-            con.execute(f"create table {name} as select * from given")
+            bring(con, self.read(table, where=where), name)
             return
         stored = {column.name for column in delta.schema().fields}
         listed = ", ".join(quoted(each) for each in files)
@@ -254,7 +245,7 @@ class Lake:
 
     def _any(self, delta: DeltaTable, predicate: str) -> bool:
         found = QueryBuilder().register("t", delta).execute(f"select 1 from t where {predicate} limit 1")
-        return len(connect().from_arrow(found).fetchall()) > 0
+        return any(batch.num_rows for batch in found)
 
     def _create(self, table: Table) -> DeltaTable:
         """The table, created empty where it was never written."""
@@ -430,11 +421,6 @@ def _nothing(table: Table, columns: str) -> str:
 
 def _is_in(column: str, values: Iterable[str]) -> str:
     return f"{column} in ({', '.join(quoted(value) for value in values)})"
-
-
-def quoted(value: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _local(root: str) -> str | None:

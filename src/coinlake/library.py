@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from coinlake import catalog
 from coinlake.answer import to_moment
+from coinlake.duck import bring, connect
 from coinlake.errors import ConfigError
-from coinlake.lake import Lake, connect
+from coinlake.lake import Lake
 from coinlake.query import query, rows
 from coinlake.table import Table
 
@@ -69,9 +70,8 @@ class View:
 
     def to_duckdb(self) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, which can be queried again and again."""
-        given = self._stream()  # noqa: F841 - DuckDB finds it by its name
         con = connect()
-        con.execute("create table rows_read as select * from given")
+        bring(con, self._stream(), "rows_read")
         return con.table("rows_read")
 
     def __repr__(self) -> str:
@@ -100,9 +100,7 @@ class OpenLake:
             ConfigError: there is no such table, or the moment is none.
         """
         table, at = catalog.table(name), _moment(as_of)
-        from arro3.core import RecordBatchReader
-
-        return View(table, lambda: RecordBatchReader.from_arrow(rows(self.lake, table, self.sources, at, current)))
+        return View(table, lambda: rows(self.lake, table, self.sources, at, current))
 
     def query(self, sql: str, as_of: Moment = None) -> duckdb.DuckDBPyRelation:
         """The answer to a question in SQL over `silver.*`, `gold.*` and `current.*`.

@@ -11,12 +11,14 @@ class Progress:
     """Where a step stands: `done` of `total` pieces (`total` is None where nobody can know), and what it waits for.
 
     `note` is a short phrase for a person: `bitcoin, market_chart`, or `waiting 41 s for the pace of 25 calls a minute`.
+    `run` names the run that the step is part of, where there is one; log lines carry it from then on.
     """
 
     step: str
     done: int
     total: int | None = None
     note: str = ""
+    run: str = ""
 
 
 WAIT = "wait"

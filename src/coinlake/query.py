@@ -12,15 +12,15 @@ from datetime import datetime
 from typing import Any
 
 import duckdb
-from arro3.core import RecordBatchReader
 
 from coinlake import catalog
+from coinlake.duck import bring, connect
 from coinlake.engine import Engine
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
 from coinlake.errors import ConfigError
 from coinlake.gold.analyze import known_at, make
-from coinlake.lake import Lake, connect
+from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from coinlake.table import Table
 
@@ -84,9 +84,7 @@ def _attach(
     if schema == "silver" or (schema == "gold" and as_of is None):
         lake.attach(con, table, f"{schema}.{short}", known_at(as_of) if table.is_observations else "true")
         return
-    found = rows(lake, table, sources, as_of, schema == CURRENT)
-    given = RecordBatchReader.from_arrow(found)  # noqa: F841 - DuckDB finds it by its name
-    con.execute(f"create table {schema}.{short} as select * from given")
+    bring(con, rows(lake, table, sources, as_of, schema == CURRENT), f"{schema}.{short}")
 
 
 def _first_line(exc: Exception) -> str:

@@ -100,7 +100,9 @@ def duration(seconds: float | None) -> str:
 
 
 def sentence(progress: Progress) -> str:
-    """Progress in words: `fetch: 3 of 13, bitcoin`."""
+    """Progress in words: `ingest: 3 of 13, bitcoin`."""
+    if progress.total == 0:
+        return f"{progress.step}: nothing to do"
     count = "" if progress.total is None and not progress.done else f"{progress.done:,}"
     if progress.total is not None:
         count = f"{progress.done:,} of {progress.total:,}"
@@ -165,6 +167,7 @@ class Screen:
 
     def report(self, progress: Progress) -> None:
         """Show progress: the door's end of what the pipeline is handed."""
+        self.run = progress.run or self.run
         if self.quiet:
             return
         at = self._monotonic()
@@ -184,7 +187,8 @@ class Screen:
         left = step.seconds_left(at)
         seconds = {} if not left else {"seconds_left": round(left)}
         if self.mode == "json":
-            self.log("INFO", sentence(step.now), **dataclasses.asdict(step.now), **seconds)
+            now = step.now
+            self.log("INFO", sentence(now), step=now.step, done=now.done, total=now.total, note=now.note, **seconds)
         else:
             self._line(sentence(step.now) + (f", {duration(left)} left" if left else ""))
 
@@ -369,6 +373,8 @@ def facts(pairs: Mapping[str, Any], title: str = "") -> RenderableType:
 
 def _listed(value: Any) -> str:
     """A small mapping or list as a person reads it; integers with thousands apart."""
+    if value is None:
+        return "none"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, Mapping):

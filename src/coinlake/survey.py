@@ -15,9 +15,10 @@ from coinlake.answer import Answer, unpack
 from coinlake.bronze import call as ask
 from coinlake.bronze.ingest import frozen_universe
 from coinlake.bronze.plan import Known, Wish
+from coinlake.duck import bring, connect, quoted
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
-from coinlake.lake import Lake, connect, quoted
+from coinlake.lake import Lake
 
 RUNS = "_runs"
 """Folder of the runs' own records in bronze."""
@@ -132,8 +133,9 @@ class _Found:
 
 
 def _query(lake: Lake, name: str, where: str, sql: str) -> list[tuple[Any, ...]]:
-    found = lake.read(catalog.table(name), where=where)  # noqa: F841 - DuckDB finds it by its name
-    return connect().sql(sql).fetchall()
+    con = connect()
+    bring(con, lake.read(catalog.table(name), where=where), "found")
+    return con.sql(sql).fetchall()
 
 
 def known_runs(lake: Lake) -> list[dict[str, Any]]:

@@ -68,9 +68,7 @@ def market_chart_range(coin_id: str, from_s: int, to_s: int, why: str) -> Call:
 
 def ohlc(coin_id: str, days: int, why: str) -> Call:
     """`/coins/{id}/ohlc` over 1, 7, 14, 30, 90, 180 or 365 days; candles of 30 minutes, 4 hours, then 4 days."""
-    return Call(
-        OHLC, f"/coins/{coin_id}/ohlc", {"vs_currency": "usd", "days": str(days), "precision": "full"}, why
-    )
+    return Call(OHLC, f"/coins/{coin_id}/ohlc", {"vs_currency": "usd", "days": str(days), "precision": "full"}, why)
 
 
 def global_market(why: str) -> Call:

@@ -54,6 +54,7 @@ BODY_BYTES = 64 * 2**20
 _BACKOFF_S = 0.5
 _KEPT_BYTES = 2**20
 _MASK = "[key]"
+_UNMISTAKABLE = 16
 _TEXT = 200
 
 # stamina tells of every retry by `logging`, which writes to the terminal where nobody has set it up.
@@ -179,12 +180,9 @@ class CoinGecko:
         """
         waited_s = self._pace.waited_s
         tries: list[_Tried] = []
-        try:
-            self._persist(call, tries)
-        except (_Passing, TooLate):
-            pass
+        is_late = not self._persist(call, tries)
         tried = tries[-1] if tries else self._unasked(call)
-        failure, stops = self._concluded(tried.outcome, asked=bool(tries))
+        failure, stops = self._concluded(tried.outcome, is_late, asked=bool(tries))
         retries = max(len(tries) - 1, 0)
         return Fetched(tried.answer, failure, stops, len(tries), retries, self._pace.waited_s - waited_s)
 
@@ -196,23 +194,32 @@ class CoinGecko:
         said = json.loads(fetched.answer.text) if fetched.failure is None else None
         return _key_info(said) if isinstance(said, dict) else None
 
-    def _persist(self, call: Call, tries: list[_Tried]) -> None:
-        """Try until it works, cannot work, or has been tried often enough.
+    def _persist(self, call: Call, tries: list[_Tried]) -> bool:
+        """Try until it works, cannot work, or was tried often enough; False where our patience was over before that."""
+        try:
+            for attempt in stamina.retry_context(on=self._again, attempts=ATTEMPTS, timeout=None):
+                with attempt:
+                    tries.append(self._try(call, attempt.num))
+                    if tries[-1].outcome.passing:
+                        raise _Passing
+        except TooLate:
+            return False
+        except _Passing:
+            return not self._is_over()
+        return True
+
+    def _try(self, call: Call, number: int) -> _Tried:
+        """One attempt, when it may be made.
 
         Raises:
-            _Passing: the last attempt failed too.
-            TooLate: the next attempt would have begun when our patience was over.
+            TooLate: our patience is over before that.
         """
-        for attempt in stamina.retry_context(on=self._again, attempts=ATTEMPTS, timeout=None):
-            with attempt:
-                self._wait()
-                with self._pace.slot(self._latest()):
-                    began = self._pace.monotonic()
-                    tried = self._ask(call, attempt.num)
-                tries.append(tried)
-                self._note(tried, began)
-                if tried.outcome.passing:
-                    raise _Passing
+        self._wait()
+        with self._pace.slot(self._latest()):
+            began = self._pace.monotonic()
+            tried = self._ask(call, number)
+        self._note(tried, began)
+        return tried
 
     def _again(self, exc: Exception) -> float | bool:
         """Whether to try again. We wait ourselves, on the clock handed in; so what stamina is to wait is 0."""
@@ -227,7 +234,7 @@ class CoinGecko:
 
     def _received(self, call: Call, received: _Received) -> Outcome | None:
         """Take in what comes; say what went wrong on the way, if anything did."""
-        where = f"{_shown(self.address)}{call.path}"
+        where = _where(_shown(self.address), call.path)
         self._deadline.begin(self._deadline_s)
         try:
             with self._client.stream("GET", self._url(call), headers=self._headers()) as response:
@@ -252,13 +259,14 @@ class CoinGecko:
     def _broken(self, where: str, exc: Exception, status: int) -> SourceError:
         why = _line(self._masked(str(exc) or type(exc).__name__))
         if status:
-            return SourceError(f"the answer from {where} was cut off ({why}); wait a while, then run again")
+            return SourceError(f"the answer from {where} was cut off or garbled ({why}); wait a while, then run again")
         return SourceError(f"no answer from {where} ({why}); check the network and COINLAKE_API_URL, then run again")
 
     def _answer(self, call: Call, received: _Received, requested_at: datetime, number: int) -> Answer:
         headers = {name: self._masked(value) for name, value in received.headers.items()}
         body = bytes(received.body)
-        if self._key:  # a service that repeats our key would bring it into bronze
+        # A service that repeats our key would bring it into bronze. In data a short text may be just a word.
+        if self._key and (received.status != HTTPStatus.OK or len(self._key) >= _UNMISTAKABLE):
             body = body.replace(self._key.encode(), _MASK.encode())
         return Answer(
             source=SOURCE,
@@ -332,18 +340,16 @@ class CoinGecko:
             return min(asked_s, LONGEST_WAIT_S)
         return 60 - wall % 60 if answer.status == HTTPStatus.TOO_MANY_REQUESTS else 0.0
 
-    def _concluded(self, outcome: Outcome, asked: bool) -> tuple[CoinlakeError | None, bool]:
+    def _concluded(self, outcome: Outcome, is_late: bool, asked: bool) -> tuple[CoinlakeError | None, bool]:
         """Why a call is without a usable answer, and whether the run ends with it."""
         if outcome.failure is None:
             self._failed_calls = 0
             return None, False
-        self._failed_calls = 0 if _is_an_answer(outcome.failure) else self._failed_calls + asked
-        if outcome.stops and asked:
-            return outcome.failure, True
-        if self._is_over() or not asked:
-            text = f"{_shown(self.address)} has not answered one call well for too long, lastly: {outcome.failure}"
+        if not asked:
+            text = f"{_shown(self.address)} has answered no call well for two minutes; lastly, {outcome.failure}"
             return SourceError(text), True
-        return outcome.failure, self._failed_calls >= CALLS_IN_A_ROW
+        self._failed_calls = 0 if _is_an_answer(outcome.failure) else self._failed_calls + 1
+        return outcome.failure, outcome.stops or is_late or self._failed_calls >= CALLS_IN_A_ROW
 
 
 # What answers mean ---------------------------------------------------------------------------------------------------
@@ -351,7 +357,7 @@ class CoinGecko:
 
 def judge(answer: Answer, address: str) -> Outcome:
     """What a whole answer means, by its status and by what its body says."""
-    status, where = answer.status, f"{address}{answer.path}"
+    status, where = answer.status, _where(address, answer.path)
     if status == HTTPStatus.OK:
         return _judge_body(answer, where)
     code, message = explain(status, answer.body)
@@ -587,6 +593,10 @@ def _parsed(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not parsed.host or "?" in url or "#" in url:
         raise ConfigError(f"COINLAKE_API_URL is no address without a query; set it to one such as {PUBLIC}")
     return parsed
+
+
+def _where(address: str, path: str) -> str:
+    return _line(f"{address}{path}")
 
 
 def _shown(address: str) -> str:

@@ -341,7 +341,8 @@ class _Run:
         self.waited_s += reply.waited_s
         self.answers += reply.failure is None
         self.credits += call.credits if reply.answer.status == 200 else 0
-        self.parts.add(reply.answer, call.endpoint if reply.failure is None else ERRORS)
+        if reply.calls:  # a source that had no patience left asked nothing
+            self.parts.add(reply.answer, call.endpoint if reply.failure is None else ERRORS)
         self.parts.close_due()
         return reply
 

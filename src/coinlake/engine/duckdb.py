@@ -6,10 +6,9 @@ from itertools import count
 from typing import Any
 
 import narwhals as nw
-from arro3.core import RecordBatchReader
 
+from coinlake.duck import bring, connect
 from coinlake.engine import Frame
-from coinlake.lake import connect
 
 
 class DuckEngine:
@@ -24,8 +23,7 @@ class DuckEngine:
     def frame(self, data: Any) -> Frame:
         """A frame over a temporary table of its own, for a stream can be read only once."""
         name = f"frame_{next(self._numbers)}"
-        given = RecordBatchReader.from_arrow(data)  # noqa: F841 - DuckDB finds it by its name
-        self._con.execute(f"create temp table {name} as select * from given")
+        bring(self._con, data, name)
         return nw.from_native(self._con.table(name)).lazy()
 
     def arrow(self, frame: Frame) -> Any:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from arro3.core import Array, RecordBatchReader, Table
+from arro3.core import Array, DataType, Table
 from numpy.typing import NDArray
 
+from coinlake.duck import bring, connect
 from coinlake.engine import Engine, Frame
-from coinlake.lake import connect
 
 Arrays = Mapping[str, NDArray[Any]]
 Kernel = Callable[[Arrays], Arrays]
@@ -22,9 +22,9 @@ Kernel = Callable[[Arrays], Arrays]
 
 def arrays(engine: Engine, frame: Frame, order: Sequence[str]) -> dict[str, NDArray[Any]]:
     """The columns of a frame as arrays, ordered; unknown numbers are NaN."""
-    given = RecordBatchReader.from_arrow(engine.arrow(frame))  # noqa: F841 - DuckDB finds it by its name
     con = connect()
-    columns = con.sql(f"select * from given order by {', '.join(order)}").fetchnumpy()
+    bring(con, engine.arrow(frame), "ordered", rest=f"order by {', '.join(order)}")
+    columns: dict[str, Any] = con.table("ordered").fetchnumpy()
     return {name: _plain(column) for name, column in columns.items()}
 
 
@@ -43,17 +43,17 @@ def by_coin(engine: Engine, frame: Frame, order: str, kernel: Kernel) -> Frame:
 
 def frame_of(engine: Engine, columns: Arrays) -> Frame:
     """A frame of arrays; NaN and NaT become null."""
-    given = Table.from_pydict({name: _arrow(column) for name, column in columns.items()})  # noqa: F841
+    given: dict[str, Any] = {name: _arrow(column) for name, column in columns.items()}
     select = ", ".join(
         f'case when not isnan("{name}") then "{name}" end as "{name}"' if column.dtype.kind == "f" else f'"{name}"'
         for name, column in columns.items()
     )
-    return engine.frame(connect().sql(f"select {select} from given"))
+    con = connect()
+    bring(con, Table.from_pydict(given), "made", select)
+    return engine.frame(con.table("made"))
 
 
 def _arrow(column: NDArray[Any]) -> Array:
-    from arro3.core import DataType
-
     if column.dtype.kind == "M":
         return Array.from_numpy(column.astype("datetime64[D]").astype(np.int32)).cast(DataType.date32())
     if column.dtype.kind in "OU":

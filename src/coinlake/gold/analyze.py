@@ -15,9 +15,10 @@ from typing import Any
 import narwhals as nw
 
 from coinlake.answer import to_text
+from coinlake.duck import connect, quoted
 from coinlake.engine import Engine, Frame
 from coinlake.engine.current import current
-from coinlake.lake import Changes, Lake, connect, quoted
+from coinlake.lake import Changes, Lake
 from coinlake.table import Table
 
 DEFINITION = "definition"

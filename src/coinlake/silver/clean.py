@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
-from arro3.core import RecordBatchReader
 
 from coinlake import contract
+from coinlake.duck import bring, connect
 from coinlake.engine import Engine
-from coinlake.lake import connect
 from coinlake.silver import rejects
 from coinlake.silver.decode import ROOT, Cleaned, Lines, Reader, load, reject
 from coinlake.table import Table, Type
@@ -83,10 +81,10 @@ def _refused(con: duckdb.DuckDBPyConnection, name: str) -> duckdb.DuckDBPyRelati
 
 def _observed(con: duckdb.DuckDBPyConnection, engine: Engine, table: Table, cleaned: Cleaned, name: str) -> Observed:
     """Keep the rows that pass the table's checks; the others, and what decoding refused, are rejects."""
-    _bring(con, engine.arrow(cleaned.rows), f"{name}_all")
+    bring(con, engine.arrow(cleaned.rows), f"{name}_all")
     con.execute(f"create temp table {name}_refused as select * from refused")
     if cleaned.rejects is not None:
-        _bring(con, engine.arrow(cleaned.rejects), f"{name}_more")
+        bring(con, engine.arrow(cleaned.rejects), f"{name}_more")
         con.execute(f"insert into {name}_refused by name select * from {name}_more")
     checks = contract.checks(table)
     broken = " or ".join(f"coalesce({check.broken}, false)" for check in checks)
@@ -106,11 +104,6 @@ def _observed(con: duckdb.DuckDBPyConnection, engine: Engine, table: Table, clea
         f"from {name}_refused"
     )
     return Observed(table, con.table(f"{name}_rows"), con.table(f"{name}_refused"))
-
-
-def _bring(con: duckdb.DuckDBPyConnection, data: Any, name: str) -> None:
-    given = RecordBatchReader.from_arrow(data)  # noqa: F841 - DuckDB finds it by its name
-    con.execute(f"create temp table {name} as select * from given")
 
 
 def _moment_out_of_range(table: Table) -> list[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ import duckdb
 from arro3.core import Array, DataType, Table
 
 from coinlake.answer import Answer, is_json
+from coinlake.duck import bring
 from coinlake.engine import Frame
 from coinlake.silver import rejects
 
@@ -98,11 +99,8 @@ def load(con: duckdb.DuckDBPyConnection, lines: Lines) -> None:
     columns: dict[str, Any] = {
         name: Array([row[number] for row in rows], type=type_) for number, (name, type_) in enumerate(_COLUMNS.items())
     }
-    given = Table.from_pydict(columns)  # noqa: F841 - DuckDB finds it by its name
-    con.execute(
-        "create or replace temp table answers as "
-        "select * replace (make_timestamptz(fetched_at) as fetched_at), body is not null as is_json from given"
-    )
+    select = "* replace (make_timestamptz(fetched_at) as fetched_at), body is not null as is_json"
+    bring(con, Table.from_pydict(columns), "answers", select)
 
 
 def _row(bronze_object: str, line: int, answer: Answer) -> tuple[Any, ...]:
