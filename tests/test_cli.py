@@ -318,6 +318,13 @@ def test_what_nobody_expected_is_one_sentence_that_names_debug(
     assert ("Traceback" in capsys.readouterr().err) is debug
 
 
+def test_a_machine_hears_of_what_nobody_expected_too() -> None:
+    seen = _Seen("text")
+    with pytest.raises(typer.Exit), _ends(Asked(as_json=True), seen.screen()):
+        raise RuntimeError("odd")
+    assert json.loads(seen.out.getvalue())["error"]["kind"] == "RuntimeError"
+
+
 def test_quiet_says_nothing_but_warnings_and_errors() -> None:
     seen = _Seen("text", quiet=True)
     screen = seen.screen()

@@ -32,21 +32,29 @@ if TYPE_CHECKING:
     from coinlake.screen import Screen
     from coinlake.wiring import Workspace
 
+# An empty line between two: older Typers join what is not apart.
 EXIT_CODES = """\
-**Exit codes**
+**Exit codes** (a run that is begun again goes on where the last one ended)
 
 - 0: it is done
-- 1: something unexpected happened; `--debug` shows where
-- 2: the command line is wrong
-- 3: a setting or an argument is wrong
-- 4: the service did not answer as it should; wait, and run again
-- 5: plan or budget do not allow it
-- 6: rows break what their table promises; nothing was written
-- 7: the lake needs mending; `coinlake doctor` says how
-- 130: stopped by Ctrl-C; the lake is whole
-- 141: whoever read the output had enough
 
-A run that is begun again goes on where the last one ended.
+- 1: something unexpected happened; `--debug` shows where
+
+- 2: the command line is wrong
+
+- 3: a setting or an argument is wrong
+
+- 4: the service did not answer as it should; wait, and run again
+
+- 5: plan or budget do not allow it
+
+- 6: rows break what their table promises; nothing was written
+
+- 7: the lake needs mending; `coinlake doctor` says how
+
+- 130: stopped by Ctrl-C; the lake is whole
+
+- 141: whoever read the output had enough
 """
 
 _ENDS = "Exit codes: `coinlake --help` lists them."
@@ -248,23 +256,33 @@ def _ends(asked: Asked, screen: Screen) -> Iterator[None]:
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
     except CoinlakeError as error:
-        _show_failure(asked, screen, error)
-        _trace(asked)
-        screen.fail(str(error), error.exit_code)
-        raise typer.Exit(error.exit_code) from error
+        raise _stopped(asked, screen, error, str(error), error.exit_code) from error
     except BrokenPipeError as error:
         # Whoever read stdout has enough. What is still buffered must not fail at the interpreter's end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(141) from error
-    except BaseException as error:
-        if isinstance(error, SystemExit | GeneratorExit):
-            raise
-        _trace(asked)
+    except (KeyboardInterrupt, Exception) as error:
         if _is_interrupt(error):
-            screen.fail(INTERRUPTED, 130)
-            raise typer.Exit(130) from error
-        screen.fail(_unexpected(error) + ("" if asked.debug else "; run again with --debug to see where"), 1)
-        raise typer.Exit(1) from error
+            raise _stopped(asked, screen, error, INTERRUPTED, 130) from error
+        hint = "" if asked.debug else "; run again with --debug to see where"
+        raise _stopped(asked, screen, error, _unexpected(error) + hint, 1) from error
+
+
+def _stopped(asked: Asked, screen: Screen, error: BaseException, message: str, code: int) -> typer.Exit:
+    """Say why it ended, after what a run had done until then; a machine hears both on stdout."""
+    from coinlake.screen import run_view, to_json
+
+    report = to_json(getattr(error, "report", None))
+    if asked.as_json:
+        told = {"kind": type(error).__name__, "message": message, "exit_code": code}
+        screen.show_json({**(report or {}), "error": told})
+    elif report and not asked.quiet:
+        screen.show(run_view(report))
+    screen.close()
+    if asked.debug:
+        traceback.print_exception(error, file=sys.stderr)
+    screen.fail(message, code)
+    return typer.Exit(code)
 
 
 def _is_interrupt(error: BaseException) -> bool:
@@ -275,23 +293,6 @@ def _is_interrupt(error: BaseException) -> bool:
 def _unexpected(error: BaseException) -> str:
     said = str(error).strip().splitlines()
     return f"something unexpected happened ({type(error).__name__}{': ' + said[0] if said else ''})"
-
-
-def _trace(asked: Asked) -> None:
-    if asked.debug:
-        traceback.print_exc(file=sys.stderr)
-
-
-def _show_failure(asked: Asked, screen: Screen, error: CoinlakeError) -> None:
-    """What a run did before it failed; a machine hears of the failure on stdout too."""
-    from coinlake.screen import run_view, to_json
-
-    report = to_json(getattr(error, "report", None))
-    if asked.as_json:
-        told = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
-        screen.show_json({**(report or {}), "error": told})
-    elif report and not asked.quiet:
-        screen.show(run_view(report))
 
 
 # Commands that do the work -----------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ def _leftovers(lake: Lake, everything: list[Table]) -> list[Finding]:
 def _unended(lake: Lake) -> list[Finding]:
     return [
         Finding(
-            f"run {run['run']} began at {run['began_at']:%Y-%m-%d %H:%M} UTC and never ended: it was killed, or goes on",
+            f"run {run['run']} of {run['began_at']:%Y-%m-%d %H:%M} UTC never ended: it was killed, or goes on",
             "note",
             "if it was killed, run again: what is missing is fetched and nothing is done twice",
         )

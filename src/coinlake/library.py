@@ -53,7 +53,8 @@ class View:
             import pandas  # noqa: F401
         except ImportError as exc:
             raise ConfigError("pandas is not installed: pip install 'coinlake[pandas]'") from exc
-        return self.to_arrow().to_pandas()
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
 
     def to_polars(self) -> pl.DataFrame:
         """The rows as a Polars data frame.
@@ -65,8 +66,7 @@ class View:
             import polars
         except ImportError as exc:
             raise ConfigError("polars is not installed: pip install 'coinlake[polars]'") from exc
-        frame = polars.DataFrame(self._stream())
-        return frame
+        return polars.DataFrame(self._stream())
 
     def to_duckdb(self) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, which can be queried again and again."""

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from coinlake import catalog
-from coinlake.answer import Answer, unpack
+from coinlake.answer import Answer, to_text, unpack
 from coinlake.bronze import call as ask
-from coinlake.bronze.ingest import frozen_universe
-from coinlake.bronze.plan import Known, Wish
+from coinlake.bronze.ingest import frozen_universe, received
+from coinlake.bronze.plan import Known, Wish, days_of
 from coinlake.duck import bring, connect, quoted
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
@@ -22,31 +22,45 @@ from coinlake.lake import Lake
 
 RUNS = "_runs"
 """Folder of the runs' own records in bronze."""
+
 _DAY = timedelta(days=1)
-_LEARNT_FOR = timedelta(days=30)
-_UNKNOWN_FOR = timedelta(days=1)
+_FRESH_FOR = 2 * _DAY
+"""How far back a last fetch is looked for: nothing is due later than after a day."""
+_LEARNT_FOR = 30 * _DAY
+_UNKNOWN_FOR = _DAY
+
+_ENDPOINTS = {
+    ask.MARKETS: ("silver.markets", "coin_id"),
+    ask.SIMPLE_PRICE: ("silver.prices", "coin_id"),
+    ask.OHLC: ("silver.candles", "coin_id"),
+    ask.GLOBAL: ("silver.global_market", "''"),
+    ask.COINS_LIST: ("silver.coins", "''"),
+}
+"""By endpoint, the table that its answers become and what one of them is about."""
+
+Record = Mapping[str, Any]
 
 
 def survey(lake: Lake, wish: Wish, at: datetime, pending: Iterable[str]) -> Known:
     """What is known at a moment, for what is wished. `pending` are the bronze objects not yet cleaned."""
     universe = frozen_universe(lake, at.date(), wish.top) if wish.top and not wish.coins else None
-    coins = wish.coins or universe or ()  # before the universe is frozen it may be any coin
+    runs = known_runs(lake)
     found = _Found()
-    found.from_silver(lake, coins, at.date() - timedelta(days=wish.days + 3))
+    found.given_up(runs, wish.granularity, at)
+    found.from_silver(lake, wish.coins or universe or (), wish, at)
     for path in pending:
         if not path.startswith("_"):
             for answer in unpack(lake.objects.get(path)):
                 found.from_answer(answer)
-    runs = known_runs(lake)
     return Known(
         universe=universe,
         covered=found.covered,
         newest=found.newest,
-        markets_at=found.at[ask.MARKETS],
-        prices_at=found.at[ask.SIMPLE_PRICE],
-        candles_at=found.at[ask.OHLC],
-        global_at=found.at[ask.GLOBAL].get(""),
-        coins_at=found.at[ask.COINS_LIST].get(""),
+        markets_at=found.fetched_at[ask.MARKETS],
+        prices_at=found.fetched_at[ask.SIMPLE_PRICE],
+        candles_at=found.fetched_at[ask.OHLC],
+        global_at=found.fetched_at[ask.GLOBAL].get(""),
+        coins_at=found.fetched_at[ask.COINS_LIST].get(""),
         unknown_coins=_unknown(runs, at),
         credits_month=credits(lake, runs, lambda began: (began.year, began.month) == (at.year, at.month)),
         credits_today=credits(lake, runs, lambda began: began.date() == at.date()),
@@ -55,119 +69,106 @@ def survey(lake: Lake, wish: Wish, at: datetime, pending: Iterable[str]) -> Know
 
 
 class _Found:
-    """Coverage as it is gathered, from silver first, then from what is pending."""
+    """What is there, as it is gathered: from runs, from silver, from what is pending."""
 
     def __init__(self) -> None:
         self.covered: dict[tuple[str, str], set[date]] = defaultdict(set)
         self.newest: dict[tuple[str, str], datetime] = {}
-        self.at: dict[str, dict[str, datetime]] = defaultdict(dict)
+        self.fetched_at: dict[str, dict[str, datetime]] = defaultdict(dict)
 
-    def from_silver(self, lake: Lake, coins: Iterable[str], since: date) -> None:
-        mine = f"source = {quoted(ask.SOURCE)}"
+    def given_up(self, runs: Iterable[Record], granularity: str, at: datetime) -> None:
+        """Days of single coins that the service refused lately."""
+        for run in runs:
+            for each in json.loads(run["unavailable"] or "[]") if run["began_at"] > at - _LEARNT_FOR else ():
+                if each["coin_id"] != "*":
+                    first, last = date.fromisoformat(each["from_day"]), date.fromisoformat(each["to_day"])
+                    self._days(granularity, each["coin_id"], first, last)
+
+    def from_silver(self, lake: Lake, coins: Iterable[str], wish: Wish, at: datetime) -> None:
+        """Of the coins named, or of all (before the day's universe is known it may be any)."""
         listed = ", ".join(map(quoted, coins))
+        mine = f"source = {quoted(ask.SOURCE)}"
         these = f"{mine} and coin_id in ({listed})" if listed else mine
-        moment = f"observed_at >= cast('{since}' as timestamp with time zone) and year >= {since.year}"
-        points = _query(
-            lake,
-            "silver.prices",
-            f"{these} and {moment}",
-            "select granularity, coin_id, (observed_at - interval 1 microsecond)::DATE, max(observed_at)::TIMESTAMP "
-            "from found group by all",
-        )
-        for granularity, coin, day, newest in points:
-            self._point(granularity, coin, day, newest.replace(tzinfo=UTC))
-        lacking = "select granularity, coin_id, first_day, last_day from found"
-        for granularity, coin, first, last in _query(
-            lake, "silver.rejects", f"{these} and rule = 'day_missing'", lacking
-        ):
-            self.covered[granularity, coin] |= {first + n * _DAY for n in range((last - first).days + 1)}
-        newest = "select {}, max(fetched_at)::TIMESTAMP from found group by all having count(*) > 0"
-        quick = f"{these} and bronze_object like '{ask.SOURCE}/{ask.SIMPLE_PRICE}/%'"
-        for endpoint, name, where, subject in (
-            (ask.MARKETS, "silver.markets", these, "coin_id"),
-            (ask.SIMPLE_PRICE, "silver.prices", quick, "coin_id"),
-            (ask.OHLC, "silver.candles", these, "coin_id"),
-            (ask.GLOBAL, "silver.global_market", mine, "''"),
-            (ask.COINS_LIST, "silver.coins", mine, "''"),
-        ):
-            for what, fetched_at in _query(lake, name, where, newest.format(subject)):
+        since = at.date() - (wish.days + 3) * _DAY
+        window = f"{these} and observed_at >= cast('{since}' as timestamp with time zone) and year >= {since.year}"
+        for granularity, coin, day, newest in _ask(lake, "silver.prices", window, _POINTS):
+            self._days(granularity, coin, day, day)
+            self._newest(granularity, coin, newest.replace(tzinfo=UTC))
+        lacking = f"{these} and rule = 'day_missing'"
+        for granularity, coin, first, last in _ask(lake, "silver.rejects", lacking, _LACKING):
+            self._days(granularity, coin, first, last)
+        fresh = f"fetched_at >= cast('{to_text(at - _FRESH_FOR)}' as timestamp with time zone)"
+        for endpoint, (table, subject) in _ENDPOINTS.items():
+            where = f"{mine} and {fresh} and bronze_object like '{ask.SOURCE}/{endpoint}/%'"
+            for what, fetched_at in _ask(lake, table, where, _FETCHED.format(subject)):
                 self._fetched(endpoint, what, fetched_at.replace(tzinfo=UTC))
 
     def from_answer(self, answer: Answer) -> None:
-        """An answer that was not cleaned yet covers the window it was asked for."""
-        body = json.loads(answer.body) if answer.status == 200 else None
-        coin = answer.path.split("/")[2] if answer.path.count("/") > 2 else ""
-        if answer.endpoint in (ask.MARKET_CHART, ask.MARKET_CHART_RANGE) and isinstance(body, dict):
-            self._chart(answer, coin, body)
-        elif answer.endpoint == ask.MARKETS and isinstance(body, list):
-            for row in body:
-                if isinstance(row, dict) and isinstance(row.get("id"), str):
-                    self._fetched(answer.endpoint, row["id"], answer.fetched_at)
-        elif answer.endpoint == ask.SIMPLE_PRICE and isinstance(body, dict):
-            for each in body:
-                self._fetched(answer.endpoint, each, answer.fetched_at)
-        elif answer.endpoint in (ask.OHLC, ask.GLOBAL, ask.COINS_LIST):
-            self._fetched(answer.endpoint, coin, answer.fetched_at)
+        """An answer not cleaned yet covers the days it was asked for; cleaning will say which of them are missing."""
+        call = ask.Call(answer.endpoint, answer.path, answer.params, "")
+        if answer.endpoint in (ask.MARKETS, ask.SIMPLE_PRICE):
+            for coin in received(answer):
+                self._fetched(answer.endpoint, coin, answer.fetched_at)
+        elif (days := days_of(call, answer.fetched_at)) and call.coin_id:
+            granularity = call.params.get("interval") or ("5m" if call.params.get("days") == "1" else "hourly")
+            self._days(granularity, call.coin_id, *days)
+            self._newest(granularity, call.coin_id, answer.fetched_at)
+        elif answer.endpoint in _ENDPOINTS:
+            self._fetched(answer.endpoint, call.coin_id or "", answer.fetched_at)
 
-    def _chart(self, answer: Answer, coin: str, body: Mapping[str, Any]) -> None:
-        asked = answer.params
-        days = float(asked.get("days", "0") if asked.get("days") != "max" else 0)
-        granularity = asked.get("interval") or ("5m" if "days" in asked and days <= 1 else "hourly")
-        start = datetime.fromtimestamp(int(asked["from"]), UTC) if "from" in asked else answer.fetched_at - days * _DAY
-        end = datetime.fromtimestamp(int(asked["to"]), UTC) if "to" in asked else answer.fetched_at
-        end = min(end, answer.fetched_at - timedelta(hours=1))
-        first, last = start.date(), (end - _DAY).date()
+    def _days(self, granularity: str, coin: str, first: date, last: date) -> None:
         self.covered[granularity, coin] |= {first + n * _DAY for n in range((last - first).days + 1)}
-        for point in body.get("prices") or []:
-            if isinstance(point, list) and point and isinstance(point[0], int):
-                moment = datetime.fromtimestamp(point[0] / 1000, UTC)
-                if granularity != "daily" or moment.time() == datetime.min.time():
-                    self._point(granularity, coin, (moment - timedelta(microseconds=1)).date(), moment)
 
-    def _point(self, granularity: str, coin: str, day: date, moment: datetime) -> None:
-        self.covered[granularity, coin].add(day)
+    def _newest(self, granularity: str, coin: str, moment: datetime) -> None:
         self.newest[granularity, coin] = max(moment, self.newest.get((granularity, coin), moment))
 
     def _fetched(self, endpoint: str, what: str, fetched_at: datetime) -> None:
-        self.at[endpoint][what] = max(fetched_at, self.at[endpoint].get(what, fetched_at))
+        self.fetched_at[endpoint][what] = max(fetched_at, self.fetched_at[endpoint].get(what, fetched_at))
 
 
-def _query(lake: Lake, name: str, where: str, sql: str) -> list[tuple[Any, ...]]:
+_POINTS = (
+    "select granularity, coin_id, (observed_at - interval 1 microsecond)::DATE, max(observed_at)::TIMESTAMP "
+    "from found group by all"
+)
+_LACKING = "select granularity, coin_id, first_day, last_day from found"
+_FETCHED = "select {}, max(fetched_at)::TIMESTAMP from found group by all having count(*) > 0"
+
+
+def _ask(lake: Lake, name: str, where: str, sql: str) -> list[tuple[Any, ...]]:
     con = connect()
     bring(con, lake.read(catalog.table(name), where=where), "found")
     return con.sql(sql).fetchall()
 
 
 def known_runs(lake: Lake) -> list[dict[str, Any]]:
-    """The current view of all runs, oldest first."""
-    table = catalog.table("silver.runs")
-    engine = DuckEngine()
+    """The current view of all runs, oldest first; moments are in UTC."""
+    table, engine = catalog.table("silver.runs"), DuckEngine()
     rows = engine.arrow(current(table, engine.frame(lake.read(table))))
-    columns = "run, command, outcome, began_at::TIMESTAMP, ended_at::TIMESTAMP, credits, unknown_coins, history_days"
-    names = ("run", "command", "outcome", "began_at", "ended_at", "credits", "unknown_coins", "history_days")
-    found = [dict(zip(names, row, strict=True)) for row in rows.order("began_at").project(columns).fetchall()]
-    return [each | {"began_at": each["began_at"].replace(tzinfo=UTC)} for each in found if each["began_at"]]
+    moments = ("began_at", "ended_at")
+    texts = ("run", "command", "outcome", "message", "credits", "unknown_coins", "history_days", "unavailable")
+    select = ", ".join([*(f"{name}::TIMESTAMP" for name in moments), *texts])
+    found = rows.order("began_at, ended_at, run").project(select).fetchall()
+    runs = [dict(zip((*moments, *texts), row, strict=True)) for row in found]
+    return [run | {name: run[name] and run[name].replace(tzinfo=UTC) for name in moments} for run in runs]
 
 
-def credits(lake: Lake, runs: Iterable[Mapping[str, Any]], counts: Any) -> int:
+def credits(lake: Lake, runs: Iterable[Record], counts: Callable[[datetime], bool]) -> int:
     """Credits of the runs that count; of one that never ended, the answers that it left in bronze."""
     mine = [run for run in runs if counts(run["began_at"])]
-    ended = sum(run["credits"] or 0 for run in mine if run["ended_at"])
     killed = [f"-{run['run']}-" for run in mine if not run["ended_at"]]
-    return ended + sum(_answers(lake, killed)) if killed else ended
+    return sum(run["credits"] or 0 for run in mine) + (_answers(lake, killed) if killed else 0)
 
 
-def _answers(lake: Lake, killed: list[str]) -> Iterable[int]:
-    for each in lake.objects.list(ask.SOURCE):
-        if any(name in each.path for name in killed) and "/_errors/" not in each.path:
-            yield sum(1 for answer in unpack(lake.objects.get(each.path)) if answer.status == 200)
+def _answers(lake: Lake, killed: list[str]) -> int:
+    paths = [each.path for each in lake.objects.list(ask.SOURCE) if any(name in each.path for name in killed)]
+    return sum(answer.status == 200 for path in paths for answer in unpack(lake.objects.get(path)))
 
 
-def _unknown(runs: Iterable[Mapping[str, Any]], at: datetime) -> frozenset[str]:
+def _unknown(runs: Iterable[Record], at: datetime) -> frozenset[str]:
     lately = [run for run in runs if run["began_at"] > at - _UNKNOWN_FOR]
     return frozenset(coin for run in lately for coin in (run["unknown_coins"] or "").split(",") if coin)
 
 
-def _days_limit(runs: Iterable[Mapping[str, Any]], at: datetime) -> int | None:
+def _days_limit(runs: Iterable[Record], at: datetime) -> int | None:
     learnt = [run["history_days"] for run in runs if run["began_at"] > at - _LEARNT_FOR and run["history_days"]]
     return learnt[-1] if learnt else None

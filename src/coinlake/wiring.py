@@ -1,4 +1,4 @@
-"""From settings to a workspace: the one place where the lake, the service, the clock and the engine are put together."""
+"""From settings to a workspace: where the lake, the service, the clock and the engine are put together."""
 
 from __future__ import annotations
 

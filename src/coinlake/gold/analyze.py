@@ -142,7 +142,9 @@ def _where(source: Table, definition: Definition, scope: Scope | None, as_of: da
     last = scope.last + timedelta(days=2)
     moment, years = source.dated_by, f"year >= {first.year} and year <= {last.year}"
     coins = ", ".join(map(quoted, sorted(scope.days)))
-    when = f"{moment} >= cast('{first}' as timestamp with time zone) and {moment} < cast('{last}' as timestamp with time zone)"
+    when = " and ".join(
+        f"{moment} {sign} cast('{day}' as timestamp with time zone)" for sign, day in ((">=", first), ("<", last))
+    )
     return f"{known} and {years} and {when} and coin_id in ({coins})"
 
 

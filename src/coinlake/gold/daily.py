@@ -9,8 +9,9 @@ hours more. High and low include open and close; `range_is_sampled` says that th
 from candles that cover the day, so the true extremes may lie outside.
 
 Where several sources know a day, the whole row is of the first in the order of preference; sources are never mixed in
-a row. `flags` compare with the day before: `jump_price` (three times, or a third), `jump_market_cap` (over eleven times, or
-under a twentieth), `jump_volume` (a hundred times), `stale` (close, cap and volume all repeated). Nothing is clipped.
+a row. `flags` compare with the day before: `jump_price` (three times, or a third), `jump_market_cap` (over eleven
+times, or under a twentieth), `jump_volume` (a hundred times), `stale` (close, cap and volume all repeated). Nothing is
+clipped.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from datetime import timedelta
 import narwhals as nw
 
 from coinlake.engine import Engine, Frame
+from coinlake.spans import DAY_S, SPANS_S
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table, Timestamp
 
 TABLE = Table(
@@ -57,7 +59,6 @@ LATE_S = 3_600
 """Seconds after midnight within which an observation may stand in for the close."""
 EARLY_S = 300
 """Seconds before midnight within which it may."""
-DAY_S = 86_400
 MOMENT, ONE_DAY = timedelta(microseconds=1), timedelta(days=1)
 JUMP_PRICE, JUMP_VOLUME = 3.0, 100.0
 JUMP_CAP_UP, JUMP_CAP_DOWN = 11.0, 0.05
@@ -102,16 +103,8 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
 
 def _candles(candles: Frame) -> Frame:
     finished = candles.filter(~nw.col("flags").str.contains("unfinished"))
-    seconds = nw.lit(4 * DAY_S)
-    for name, length in (
-        ("1m", 60),
-        ("5m", 300),
-        ("15m", 900),
-        ("30m", 1_800),
-        ("1h", 3_600),
-        ("4h", 14_400),
-        ("1d", DAY_S),
-    ):
+    seconds = nw.lit(None, dtype=nw.Int64)
+    for name, length in SPANS_S.items():
         seconds = nw.when(nw.col("span") == name).then(nw.lit(length)).otherwise(seconds)
     return finished.with_columns(span_s=seconds, day=_day_of("closed_at"))
 

@@ -14,10 +14,8 @@ import narwhals as nw
 from coinlake.engine import Frame
 from coinlake.silver.decode import Cleaned, Decoded, Field, Kind, Reader, array_elements, decoded
 from coinlake.silver.prices import ANSWER, unknown_if_zero
+from coinlake.spans import SPANS_S
 from coinlake.table import Column, Float64, String, Timestamp, observations
-
-SPANS_S = {"1m": 60, "5m": 300, "15m": 900, "30m": 1_800, "1h": 3_600, "4h": 14_400, "1d": 86_400, "4d": 345_600}
-"""Length of each span in seconds."""
 
 OHLC = ("open_usd", "high_usd", "low_usd", "close_usd")
 

@@ -17,7 +17,7 @@ from coinlake.table import Table, Type
 
 @dataclass(frozen=True)
 class Observed:
-    """What came of some answers: the rows of one table, and the rejects. Both give Arrow streams, any number of times."""
+    """What came of some answers: the rows of one table, and the rejects."""
 
     table: Table
     rows: duckdb.DuckDBPyRelation
