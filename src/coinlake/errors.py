@@ -8,6 +8,7 @@ CoinlakeError
 ├── QuotaError      change plan or budget
 ├── ContractError   look at the data
 └── LakeError       look at the lake: `coinlake doctor` says how to mend it
+    └── ConflictError   another writer was faster: do it again
 """
 
 
@@ -58,3 +59,7 @@ class LakeError(CoinlakeError):
     """The lake cannot be read or written as it stands."""
 
     exit_code = 7
+
+
+class ConflictError(LakeError):
+    """Another writer changed the table meanwhile; its work stands, ours was not written."""

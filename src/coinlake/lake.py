@@ -1,36 +1,33 @@
 """Where bytes and tables live. Nothing in here knows what they mean.
 
-Bronze objects are read and written by obstore, silver and gold tables by delta-rs; a root is a folder or a `gs://`
-prefix. An object is created once and never changed. Observations are appended exactly once an object, by Delta's
-application transactions, asked and committed on the same table object.
+Bronze objects are read and written by obstore (`objects.py`), silver and gold tables by delta-rs; a root is a folder
+or a `gs://` prefix. Observations are appended exactly once an object, by Delta's application transactions, asked and
+committed on the same table object.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import duckdb
-import obstore
 from arro3.core import RecordBatchReader
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
 from deltalake import Field as DeltaField
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
-from obstore.exceptions import AlreadyExistsError
-from obstore.store import LocalStore, ObjectStore, from_url
 
 from coinlake import contract
 from coinlake.duck import bring, connect, quoted
-from coinlake.errors import LakeError
+from coinlake.errors import ConflictError, LakeError
+from coinlake.objects import Objects, local_folder
 from coinlake.table import Table, Type
 
 EPOCH = "epoch"
@@ -46,15 +43,6 @@ _DELTA = {
 }
 _TRIES = 10
 _TARGET_FILE_SIZE = 16 * 2**20
-
-
-@dataclass(frozen=True)
-class Object:
-    """An object that lies in a store: its path below the root, its size in bytes, when it was written."""
-
-    path: str
-    size: int
-    modified_at: datetime
 
 
 @dataclass(frozen=True)
@@ -98,7 +86,7 @@ class Lake:
     def uri(self, table: Table) -> str:
         """Address of a table: the folder of its name below the root of its layer."""
         root = self.silver if table.layer == "silver" else self.gold
-        return f"{_local(root) or root}/{table.folder}"
+        return f"{local_folder(root) or root}/{table.folder}"
 
     def open(self, table: Table) -> DeltaTable | None:
         """The table as it stands now, or None where it was never written.
@@ -142,7 +130,7 @@ class Lake:
         (so that filters reach them), else as a copy.
         """
         delta = self.open(table)
-        files = [unquote(uri) for uri in delta.file_uris()] if delta and _local(self.uri(table)) else []
+        files = [unquote(uri) for uri in delta.file_uris()] if delta and local_folder(self.uri(table)) else []
         if not files or delta is None:
             bring(con, self.read(table, where=where), name)
             return
@@ -195,7 +183,7 @@ class Lake:
 
         Raises:
             ContractError: a row breaks the contract; nothing was replaced.
-            LakeError: another writer was faster; its work stands, run again.
+            ConflictError: another writer was faster; its work stands, what was computed may be old.
         """
         rows = contract.kept(connect(), table, data, "rows_kept")
         delta = self._create(table)
@@ -208,7 +196,7 @@ class Lake:
         except CommitFailedError as exc:
             now = self.open(table)
             if now is None or any((now.transaction_version(name) or -1) < version for name, version in seen.items()):
-                raise LakeError(f"another run wrote {table.name} at the same time; run again") from exc
+                raise ConflictError(f"another run wrote {table.name} at the same time; run again") from exc
         return _count(rows)
 
     def changes(self, table: Table, since: int) -> Changes | None:
@@ -252,7 +240,7 @@ class Lake:
         for _ in range(_TRIES):
             if (delta := self.open(table)) is not None:
                 return delta
-            if folder := _local(self.uri(table)):
+            if folder := local_folder(self.uri(table)):
                 Path(folder).mkdir(parents=True, exist_ok=True)
             try:
                 return DeltaTable.create(
@@ -278,18 +266,23 @@ class Lake:
         predicate: str | None = None,
     ) -> None:
         stored = {column.name for column in delta.schema().fields}
-        write_deltalake(
-            delta,
-            rows,
-            mode=mode,
-            predicate=predicate,
-            schema_mode="merge" if set(table.columns) - stored else None,
-            target_file_size=_TARGET_FILE_SIZE,
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(name, version) for name, version in seen.items()],
-                max_commit_retries=20,
-            ),
-        )
+        try:
+            write_deltalake(
+                delta,
+                rows,
+                mode=mode,
+                predicate=predicate,
+                schema_mode="merge" if set(table.columns) - stored else None,
+                target_file_size=_TARGET_FILE_SIZE,
+                commit_properties=CommitProperties(
+                    app_transactions=[Transaction(name, version) for name, version in seen.items()],
+                    max_commit_retries=20,
+                ),
+            )
+        except CommitFailedError:
+            raise
+        except (DeltaError, OSError) as exc:
+            raise LakeError(f"{table.name} could not be written ({exc}); look at its permissions and space") from exc
 
 
 _ARROW = {
@@ -300,59 +293,6 @@ _ARROW = {
     Type.DATE: "date",
     Type.TIMESTAMP: "timestamp with time zone",
 }
-
-
-@dataclass(frozen=True)
-class Objects:
-    """The objects below one root."""
-
-    root: str
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def _store(self) -> ObjectStore:
-        if folder := _local(self.root):
-            return LocalStore(folder, mkdir=True)
-        return from_url(self.root, config=dict(self.options) or None)  # type: ignore[arg-type]  # per-cloud typed dicts
-
-    def put(self, path: str, data: bytes) -> None:
-        """Create an object. One that is there already with the same bytes is our own earlier write: done.
-
-        Raises:
-            LakeError: another object has that name; it was not touched.
-        """
-        try:
-            obstore.put(self._store, path, data, mode="create")
-        except AlreadyExistsError as exc:
-            if self.get(path) != data:
-                raise LakeError(f"{path} exists with other content and was left as it is; run again") from exc
-
-    def put_over(self, path: str, data: bytes) -> None:
-        """Write an object under a fixed name, in place of the one that was there."""
-        obstore.put(self._store, path, data, mode="overwrite")
-
-    def get(self, path: str) -> bytes:
-        """The bytes of an object.
-
-        Raises:
-            FileNotFoundError: there is none of that name.
-        """
-        return bytes(obstore.get(self._store, path).bytes())
-
-    def delete(self, path: str) -> None:
-        """Remove an object; one that is not there is as good as removed."""
-        try:
-            obstore.delete(self._store, path)
-        except FileNotFoundError:
-            return
-
-    def list(self, prefix: str = "") -> Iterator[Object]:
-        """Every object below a folder, in the order of their paths."""
-        if (folder := _local(self.root)) and not Path(folder).exists():
-            return iter(())
-        found = (meta for batch in obstore.list(self._store, prefix or None) for meta in batch)
-        listed = [Object(meta["path"], meta["size"], meta["last_modified"]) for meta in found]
-        return iter(sorted(listed, key=lambda each: each.path))
 
 
 def transactions(delta: DeltaTable) -> dict[str, int]:
@@ -421,10 +361,3 @@ def _nothing(table: Table, columns: str) -> str:
 
 def _is_in(column: str, values: Iterable[str]) -> str:
     return f"{column} in ({', '.join(quoted(value) for value in values)})"
-
-
-def _local(root: str) -> str | None:
-    """The absolute folder a root stands for; None where it is in the cloud."""
-    if root.startswith("file://"):
-        root = root.removeprefix("file://")
-    return None if "://" in root else str(Path(root).expanduser().absolute())

@@ -19,7 +19,7 @@ from coinlake.answer import Answer, to_moment, to_text, unpack
 from coinlake.bronze.ingest import Ingested, Source, ingest
 from coinlake.bronze.plan import Wish
 from coinlake.engine import Engine
-from coinlake.errors import LakeError
+from coinlake.errors import ConflictError, LakeError
 from coinlake.gold.analyze import Definition, Made, analyze
 from coinlake.lake import Lake, epoch_of, transactions
 from coinlake.progress import Progress, Report
@@ -32,6 +32,8 @@ BATCH_OBJECTS = 64
 """Most bronze objects cleaned and committed at once."""
 BATCH_BYTES = 16 * 2**20
 """Most compressed bytes of bronze cleaned at once."""
+TRIES = 5
+"""How often a gold table is tried when other runs write it at the same time."""
 
 
 @dataclass(frozen=True)
@@ -165,12 +167,22 @@ def analyze_tables(
     for number, definition in enumerate(tables):
         name = definition.table.name
         report(Progress("analyze", number, len(tables), name))
-        made = analyze(lake, definition, engine, sources, anew=name in anew)
+        made = _analyze(lake, definition, engine, sources, name in anew)
         done.made.append(made)
         if made.how != "unchanged":
             done.rows[name] = made.rows
             done.versions[name] = made.version
     report(Progress("analyze", len(tables), len(tables)))
+
+
+def _analyze(lake: Lake, definition: Definition, engine: Engine, sources: Sequence[str], anew: bool) -> Made:
+    """Where another run was faster, look again at what is left to do."""
+    for _ in range(TRIES - 1):
+        try:
+            return analyze(lake, definition, engine, sources, anew)
+        except ConflictError:
+            continue
+    return analyze(lake, definition, engine, sources, anew)
 
 
 def definitions(sources: Sequence[str]) -> list[Definition]:

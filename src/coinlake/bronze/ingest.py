@@ -30,7 +30,8 @@ from coinlake.bronze.plan import (
     step_below,
 )
 from coinlake.errors import CoinlakeError, LakeError, MissingError, SourceError, WindowError
-from coinlake.lake import Lake, Objects
+from coinlake.lake import Lake
+from coinlake.objects import Objects
 from coinlake.progress import Progress, Report
 
 PART_ANSWERS = 50

@@ -20,6 +20,9 @@ from coinlake.engine import Frame
 from coinlake.silver import rejects
 
 _NUMBERS = "('DOUBLE', 'BIGINT', 'UBIGINT', 'HUGEINT', 'UHUGEINT')"
+_WHOLE = "try_cast(case when {t} = trunc({t}) and abs({t}) <= 9007199254740992 then {t} end as BIGINT)"
+_AT = "case when {t} between timestamptz '1970-01-01 00:00:00+00' and timestamptz '2255-01-01 00:00:00+00' then {t} end"
+"""No moment outside these years: between any two within, microseconds are exact in a float64, on every engine."""
 
 
 class Kind(Enum):
@@ -27,9 +30,14 @@ class Kind(Enum):
 
     NUMBER = (_NUMBERS, "try_cast({t} as DOUBLE)", "a number")
     TEXT = ("('VARCHAR')", "{t}", "a text")
-    ISO = ("('VARCHAR')", "try_cast({t} as TIMESTAMPTZ)", "an ISO 8601 moment")
-    SECONDS = (_NUMBERS, "try(make_timestamptz((try_cast({t} as DOUBLE) * 1e6)::BIGINT))", "UNIX seconds")
-    MILLIS = (_NUMBERS, "try(make_timestamptz((try_cast({t} as DOUBLE) * 1e3)::BIGINT))", "UNIX milliseconds")
+    COUNT = (_NUMBERS, _WHOLE.format(t="try_cast({t} as DOUBLE)"), "a whole number")
+    ISO = ("('VARCHAR')", _AT.format(t="try_cast({t} as TIMESTAMPTZ)"), "an ISO 8601 moment")
+    SECONDS = (_NUMBERS, _AT.format(t="try(make_timestamptz((try_cast({t} as DOUBLE) * 1e6)::BIGINT))"), "UNIX seconds")
+    MILLIS = (
+        _NUMBERS,
+        _AT.format(t="try(make_timestamptz((try_cast({t} as DOUBLE) * 1e3)::BIGINT))"),
+        "UNIX milliseconds",
+    )
 
 
 @dataclass(frozen=True)
@@ -94,12 +102,15 @@ _COLUMNS: Mapping[str, DataType] = {
 
 
 def load(con: duckdb.DuckDBPyConnection, lines: Lines) -> None:
-    """Make the table `answers` of bronze lines: what was asked in columns, the body as text (null if not JSON)."""
+    """Make the table `answers` of bronze lines: what was asked in columns, the body as text (null if not JSON).
+
+    Python and DuckDB must both take it for JSON: one lets half a surrogate pass, the other NaN.
+    """
     rows = [_row(*line) for line in lines]
     columns: dict[str, Any] = {
         name: Array([row[number] for row in rows], type=type_) for number, (name, type_) in enumerate(_COLUMNS.items())
     }
-    select = "* replace (make_timestamptz(fetched_at) as fetched_at), body is not null as is_json"
+    select = "* replace (make_timestamptz(fetched_at) as fetched_at), coalesce(json_valid(body), false) as is_json"
     bring(con, Table.from_pydict(columns), "answers", select)
 
 

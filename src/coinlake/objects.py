@@ -1,0 +1,105 @@
+"""Where bytes live: objects below a root, which is a folder or a `gs://` prefix. An object is created once and never
+changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from coinlake.errors import LakeError
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object that lies in a store: its path below the root, its size in bytes, when it was written."""
+
+    path: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects below one root. Whatever else goes wrong with the store is a LakeError."""
+
+    root: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def _store(self) -> ObjectStore:
+        if folder := local_folder(self.root):
+            return LocalStore(folder, mkdir=True)
+        return from_url(self.root, config=dict(self.options) or None)  # type: ignore[arg-type]  # per-cloud typed dicts
+
+    def put(self, path: str, data: bytes) -> None:
+        """Create an object. One that is there already with the same bytes is our own earlier write: done.
+
+        Raises:
+            LakeError: another object has that name; it was not touched.
+        """
+        with self._at_the_border():
+            try:
+                obstore.put(self._store, path, data, mode="create")
+            except AlreadyExistsError as exc:
+                if self.get(path) != data:
+                    raise LakeError(f"{path} exists with other content and was left as it is; run again") from exc
+
+    def put_over(self, path: str, data: bytes) -> None:
+        """Write an object under a fixed name, in place of the one that was there."""
+        with self._at_the_border():
+            obstore.put(self._store, path, data, mode="overwrite")
+
+    def get(self, path: str) -> bytes:
+        """The bytes of an object.
+
+        Raises:
+            FileNotFoundError: there is none of that name.
+        """
+        with self._at_the_border():
+            return bytes(obstore.get(self._store, path).bytes())
+
+    def delete(self, path: str) -> None:
+        """Remove an object; one that is not there is as good as removed."""
+        with self._at_the_border():
+            try:
+                obstore.delete(self._store, path)
+            except FileNotFoundError:
+                return
+
+    def list(self, prefix: str = "") -> Iterator[Object]:
+        """Every object below a folder, in the order of their paths."""
+        if (folder := local_folder(self.root)) and not Path(folder).exists():
+            return iter(())
+        with self._at_the_border():
+            found = (meta for batch in obstore.list(self._store, prefix or None) for meta in batch)
+            listed = [Object(meta["path"], meta["size"], meta["last_modified"]) for meta in found]
+        return iter(sorted(listed, key=lambda each: each.path))
+
+    @contextmanager
+    def _at_the_border(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError) as exc:
+            why = str(exc).split("\n")[0]
+            raise LakeError(
+                f"{self.root} cannot be read or written ({why}); look at its permissions and space"
+            ) from exc
+
+
+def local_folder(root: str) -> str | None:
+    """The absolute folder a root stands for; None where it is in the cloud."""
+    if root.startswith("file://"):
+        root = unquote(urlsplit(root).path)
+    return None if "://" in root else str(Path(root).expanduser().absolute())
