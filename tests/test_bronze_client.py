@@ -590,6 +590,7 @@ def test_a_wait_longer_than_our_patience_ends_the_run_at_once() -> None:
         came = setup.client.fetch(CALL)
         assert came.stops and came.calls == 1 and not setup.time.sleeps
         assert "wait 3600 s" in str(came.failure)
+        assert setup.client.fetch(CALL).calls == 0 and not setup.time.sleeps
 
 
 @pytest.mark.parametrize(
@@ -716,7 +717,7 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize("rate", [0, 5])
+@pytest.mark.parametrize("rate", [0, 1, 5])
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_one_and_the_same_error_to_everything_ends_the_run_within_150_s(name: str, rate: int) -> None:
     with asking(EVERYTHING[name], rate=rate) as setup:

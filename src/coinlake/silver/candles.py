@@ -12,7 +12,7 @@ import duckdb
 import narwhals as nw
 
 from coinlake.engine import Frame
-from coinlake.silver.decode import Cleaned, Decoded, Field, Kind, Reader, array_elements, decoded
+from coinlake.silver.decode import Cleaned, Decoded, Field, Kind, Reader, array_elements, decoded, lacking
 from coinlake.silver.prices import ANSWER, unknown_if_zero
 from coinlake.spans import SPANS_S
 from coinlake.table import Column, Float64, String, Timestamp, observations
@@ -41,23 +41,30 @@ TABLE = observations(
 
 def decode(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
     """One element a candle: `[milliseconds, open, high, low, close]`."""
-    con.execute(f"create or replace temp table asked as {asked}")
+    days = "case when isfinite(try_cast(days as DOUBLE)) then try_cast(days as DOUBLE) end as days"
+    con.execute(f"create or replace temp table asked as select * replace ({days}) from ({asked})")
     fields = [Field("closed_at", "$[0]", Kind.MILLIS)]
     fields += [Field(name, f"$[{place}]", Kind.NUMBER) for place, name in enumerate(OHLC, start=1)]
-    return decoded(con, array_elements(extra=", days"), fields, keep="coin_id days", shape="ARRAY")
+    return decoded(
+        con,
+        array_elements(extra=", days"),
+        fields,
+        keep="coin_id days",
+        shape="ARRAY",
+        more_rejects=[lacking("$[0]", "a time")],
+    )
 
 
 def build(candles: Frame) -> Cleaned:
     """Rows of candles; the span is the median step, or what the days asked for say where there is only one."""
     known = candles.filter(~nw.col("closed_at").is_null())
-    last = nw.col("path").cum_count().over(*ANSWER, "closed_at", order_by="path")
-    once = known.with_columns(_number=last).filter(nw.col("_number") == 1)
     before = nw.col("closed_at").shift(1).over(*ANSWER, order_by="closed_at")
-    steps = once.with_columns(_step=(nw.col("closed_at") - before).dt.total_seconds().cast(nw.Float64))
+    moments = known.select(*ANSWER, "closed_at").unique()
+    steps = moments.with_columns(_step=(nw.col("closed_at") - before).dt.total_seconds().cast(nw.Float64))
     medians = steps.group_by(*ANSWER).agg(_median=nw.col("_step").median())
-    days = nw.col("days").cast(nw.Float64)
+    days = nw.col("days")
     by_days = nw.when(days <= 2).then(nw.lit(1_800.0)).otherwise(nw.when(days <= 30).then(nw.lit(14_400.0)))
-    placed = once.join(medians, on=ANSWER, how="left").with_columns(
+    placed = known.join(medians, on=ANSWER, how="left").with_columns(
         _seconds=nw.when(nw.col("_median").is_null()).then(by_days).otherwise(nw.col("_median"))
     )
     rows = placed.with_columns(span=_span(), **{name: unknown_if_zero(name) for name in OHLC})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
 
 from coinlake import contract
+from coinlake.contract import Check
 from coinlake.duck import bring, connect
 from coinlake.engine import Engine
 from coinlake.silver import rejects
@@ -50,7 +51,7 @@ def _each(con: duckdb.DuckDBPyConnection, readers: Readers, engine: Engine) -> l
         asked = f"select * from answers where usable and endpoint = '{endpoint}'"
         decoded = reader.decode(con, asked)
         cleaned = reader.build(engine.frame(decoded.values))
-        found.append(_observed(con, engine, table, cleaned, f"c{number}"))
+        found.append(_observed(con, engine, table, cleaned, decoded.places, f"c{number}"))
     return found
 
 
@@ -79,41 +80,58 @@ def _refused(con: duckdb.DuckDBPyConnection, name: str) -> duckdb.DuckDBPyRelati
     return con.sql(f"select * from {name} where false")
 
 
-def _observed(con: duckdb.DuckDBPyConnection, engine: Engine, table: Table, cleaned: Cleaned, name: str) -> Observed:
-    """Keep the rows that pass the table's checks; the others, and what decoding refused, are rejects."""
+def _observed(
+    con: duckdb.DuckDBPyConnection,
+    engine: Engine,
+    table: Table,
+    cleaned: Cleaned,
+    places: Mapping[str, str],
+    name: str,
+) -> Observed:
+    """Keep what passes the table's checks. A value that breaks one is a reject, and unknown in its row; where the row
+    cannot do without it, the row is gone. Of rows with one key in one answer the last stays.
+    """
     bring(con, engine.arrow(cleaned.rows), f"{name}_all")
+    has = con.table(f"{name}_all").columns
     con.execute(f"create temp table {name}_refused as select * from refused")
     if cleaned.rejects is not None:
         bring(con, engine.arrow(cleaned.rejects), f"{name}_more")
         con.execute(f"insert into {name}_refused by name select * from {name}_more")
-    checks = contract.checks(table)
-    broken = " or ".join(f"coalesce({check.broken}, false)" for check in checks)
-    late = _moment_out_of_range(table)
-    for rule, column, condition in [(c.rule, c.column, c.broken) for c in checks] + late:
-        coin = "coin_id" if "coin_id" in table.columns else "null"
-        source = "source" if "source" in table.columns else "'coinlake'"
-        select = reject(rule, f"path || '.{column}'", column, coin_id=coin, source=source)
-        con.execute(f"insert into {name}_refused by name select {select} from {name}_all where {condition}")
-    outside = " or ".join(condition for _, _, condition in late) or "false"
+    about = {
+        "coin_id": "coin_id" if "coin_id" in table.columns else "null",
+        "source": "source" if "source" in table.columns else "'coinlake'",
+    }
+    checks = [*contract.checks(table), *_moments_in_range(table)]
+    for check in checks:
+        at = f"path_{check.column}"
+        path = at if at in has else f"path || '{places.get(check.column, '.' + check.column)}'"
+        select = reject(check.rule, path, check.column, **about)
+        con.execute(f"insert into {name}_refused by name select {select} from {name}_all where {check.broken}")
+    fatal = " or ".join(f"coalesce({each.broken}, false)" for each in checks if table.required(each.column))
+    values = ", ".join(_passed(column, checks) for column in table.columns)
+    unique = ", ".join(table.unique_by)
     con.execute(
-        f"create temp table {name}_rows as select * exclude (path) from {name}_all "
-        f"where not ({broken}) and not coalesce({outside}, false)"
+        f"create temp table {name}_whole as select {values}, path, row_number() over (partition by {unique} "
+        f"order by len(path) desc, path desc) as nth from {name}_all where not ({fatal})"
     )
+    select = reject("duplicated", "path", detail="'a later one of the same answer is kept'", **about)
+    con.execute(f"insert into {name}_refused by name select {select} from {name}_whole where nth > 1")
     con.execute(
         f"create or replace temp table {name}_refused as select distinct on (bronze_object, line, path, rule) * "
-        f"from {name}_refused"
+        f"from {name}_refused order by all"
     )
-    return Observed(table, con.table(f"{name}_rows"), con.table(f"{name}_refused"))
+    rows = con.sql(f"select * exclude (path, nth) from {name}_whole where nth = 1")
+    return Observed(table, rows, con.table(f"{name}_refused"))
 
 
-def _moment_out_of_range(table: Table) -> list[tuple[str, str, str]]:
+def _passed(column: str, checks: Sequence[Check]) -> str:
+    """The SELECT item of a column, null where it breaks one of its checks."""
+    broken = " or ".join(f"coalesce({each.broken}, false)" for each in checks if each.column == column)
+    return f'case when not ({broken}) then "{column}" end as "{column}"' if broken else f'"{column}"'
+
+
+def _moments_in_range(table: Table) -> list[Check]:
     """A key's moment must lie between 2009 (bitcoin's first block) and a week after the answer."""
+    outside = "({at} < timestamptz '2009-01-01 00:00:00+00' or {at} > fetched_at + interval 7 day)"
     moments = [name for name in table.key if table.columns[name].type is Type.TIMESTAMP]
-    return [
-        (
-            "time_out_of_range",
-            name,
-            f"({name} < timestamptz '2009-01-01 00:00:00+00' or {name} > fetched_at + interval 7 day)",
-        )
-        for name in moments
-    ]
+    return [Check(name, "time_out_of_range", outside.format(at=name)) for name in moments]

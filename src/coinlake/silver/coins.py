@@ -41,11 +41,9 @@ def decode(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
 
 
 def build(coins: Frame) -> Cleaned:
-    """Rows of the list: active unless it was the list of the inactive ones; an id that comes twice is kept once."""
+    """Rows of the list: active unless it was the list of the inactive ones."""
     active = (nw.col("list_status") != "inactive").fill_null(True)
-    place = nw.col("path").cum_count().over("bronze_object", "line", "coin_id", order_by="path")
-    once = coins.with_columns(is_active=active, _place=place).filter(nw.col("_place") == 1)
-    return Cleaned(once.select(*TABLE.columns, "path"))
+    return Cleaned(coins.with_columns(is_active=active).select(*TABLE.columns, "path"))
 
 
 READERS = {"coins_list": Reader(decode, build, in_dollars=False)}

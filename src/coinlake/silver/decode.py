@@ -7,7 +7,7 @@ every value, and a mismatch is a reject.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -20,9 +20,10 @@ from coinlake.engine import Frame
 from coinlake.silver import rejects
 
 _NUMBERS = "('DOUBLE', 'BIGINT', 'UBIGINT', 'HUGEINT', 'UHUGEINT')"
-_WHOLE = "try_cast(case when {t} = trunc({t}) and abs({t}) <= 9007199254740992 then {t} end as BIGINT)"
-_AT = "case when {t} between timestamptz '1970-01-01 00:00:00+00' and timestamptz '2255-01-01 00:00:00+00' then {t} end"
-"""No moment outside these years: between any two within, microseconds are exact in a float64, on every engine."""
+_WHOLE = "case when {t} = trunc({t}) and abs({t}) < 9e15 then {t}::BIGINT end"
+_UNIX = "case when {t} between 0 and 9e15 then make_timestamptz({t}::BIGINT) end"
+"""Microseconds; no moment before 1970 or after 2255, so that the time between any two is exact in a float64."""
+_ISO = "case when {t} between make_timestamptz(0) and make_timestamptz(9000000000000000) then {t} end"
 
 
 class Kind(Enum):
@@ -31,13 +32,9 @@ class Kind(Enum):
     NUMBER = (_NUMBERS, "try_cast({t} as DOUBLE)", "a number")
     TEXT = ("('VARCHAR')", "{t}", "a text")
     COUNT = (_NUMBERS, _WHOLE.format(t="try_cast({t} as DOUBLE)"), "a whole number")
-    ISO = ("('VARCHAR')", _AT.format(t="try_cast({t} as TIMESTAMPTZ)"), "an ISO 8601 moment")
-    SECONDS = (_NUMBERS, _AT.format(t="try(make_timestamptz((try_cast({t} as DOUBLE) * 1e6)::BIGINT))"), "UNIX seconds")
-    MILLIS = (
-        _NUMBERS,
-        _AT.format(t="try(make_timestamptz((try_cast({t} as DOUBLE) * 1e3)::BIGINT))"),
-        "UNIX milliseconds",
-    )
+    ISO = ("('VARCHAR')", _ISO.format(t="try_cast({t} as TIMESTAMPTZ)"), "an ISO 8601 moment")
+    SECONDS = (_NUMBERS, _UNIX.format(t="(try_cast({t} as DOUBLE) * 1e6)"), "UNIX seconds")
+    MILLIS = (_NUMBERS, _UNIX.format(t="(try_cast({t} as DOUBLE) * 1e3)"), "UNIX milliseconds")
 
 
 @dataclass(frozen=True)
@@ -55,15 +52,20 @@ class Field:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Typed values as a relation, one row an element, and the rejects of decoding."""
+    """Typed values as a relation, one row an element, the rejects of decoding, and where below its element (JSON path
+    without the `$`) a column's value lies.
+    """
 
     values: duckdb.DuckDBPyRelation
     rejects: duckdb.DuckDBPyRelation
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Rows of a table with their JSON `path`, and rejects."""
+    """Rows of a table with the JSON `path` of their element (and `path_…` of single values, where they lie elsewhere),
+    and rejects.
+    """
 
     rows: Frame
     rejects: Frame | None = None
@@ -188,7 +190,8 @@ def decoded(
         *more_rejects,
     ]
     con.execute("create or replace temp table refused as " + " union all ".join(queries))
-    return Decoded(con.table("decoded"), con.table("refused"))
+    places = {each.column: each.path[1:] for each in fields}
+    return Decoded(con.table("decoded"), con.table("refused"), places)
 
 
 def array_elements(of: str = "body", extra: str = "") -> str:
@@ -204,6 +207,15 @@ def not_an_object() -> str:
     """SQL for a reject of every answer whose body is no JSON object."""
     detail = "'expected an object, got ' || json_type(body)"
     return f"select {reject('unexpected_shape', ROOT, 'body', detail)} from asked where json_type(body) <> 'OBJECT'"
+
+
+def lacking(path: str, of: str) -> str:
+    """SQL for a reject of every element that has nothing, or null, at a path that it cannot do without."""
+    place, detail = f"path || '{path[1:]}'", f"'expected {of}'"
+    return (
+        f"select {reject('missing', place, detail=detail)} from elements "
+        f"where shape in ('ARRAY', 'OBJECT') and coalesce(json_type(e, '{path}'), 'NULL') = 'NULL'"
+    )
 
 
 def asked_but_missing(received: str) -> str:

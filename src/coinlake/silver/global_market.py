@@ -6,7 +6,6 @@ The free plans give no history of it, so what was not fetched cannot be had late
 from __future__ import annotations
 
 import duckdb
-import narwhals as nw
 
 from coinlake.engine import Frame
 from coinlake.silver.decode import Cleaned, Decoded, Field, Kind, Reader, decoded
@@ -33,8 +32,8 @@ TABLE = observations(
 
 _FIELDS = [
     Field("observed_at", "$.updated_at", Kind.SECONDS),
-    Field("active_coins", "$.active_cryptocurrencies", Kind.NUMBER),
-    Field("venues", "$.markets", Kind.NUMBER),
+    Field("active_coins", "$.active_cryptocurrencies", Kind.COUNT),
+    Field("venues", "$.markets", Kind.COUNT),
     Field("total_market_cap_usd", "$.total_market_cap.usd", Kind.NUMBER),
     Field("total_volume_24h_usd", "$.total_volume.usd", Kind.NUMBER),
     Field("bitcoin_dominance_percent", "$.market_cap_percentage.btc", Kind.NUMBER),
@@ -56,9 +55,8 @@ def decode(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
 
 def build(looks: Frame) -> Cleaned:
     """Rows of looks at the market."""
-    counts = {name: nw.col(name).cast(nw.Int64) for name in ("active_coins", "venues")}
-    totals = {name: unknown_if_zero(name) for name in ("total_market_cap_usd",)}
-    return Cleaned(looks.with_columns(**counts, **totals).select(*TABLE.columns, "path"))
+    known = looks.with_columns(total_market_cap_usd=unknown_if_zero("total_market_cap_usd"))
+    return Cleaned(known.select(*TABLE.columns, "path"))
 
 
 READERS = {"global": Reader(decode, build, in_dollars=False)}

@@ -59,7 +59,7 @@ _FIELDS = [
     Field("observed_at", "$.last_updated", Kind.ISO),
     Field("symbol", "$.symbol", Kind.TEXT),
     Field("name", "$.name", Kind.TEXT),
-    Field("rank", "$.market_cap_rank", Kind.NUMBER),
+    Field("rank", "$.market_cap_rank", Kind.COUNT),
     Field("price_usd", "$.current_price", Kind.NUMBER),
     Field("market_cap_usd", "$.market_cap", Kind.NUMBER),
     Field("fully_diluted_valuation_usd", "$.fully_diluted_valuation", Kind.NUMBER),
@@ -103,7 +103,6 @@ def build(coins: Frame) -> Cleaned:
     """Rows of the market list."""
     rounded = (nw.col("precision") == "full").fill_null(False)
     rows = coins.with_columns(
-        rank=nw.col("rank").cast(nw.Int64),
         flags=nw.when(rounded).then(nw.lit("")).otherwise(nw.lit("rounded")),
         **{name: unknown_if_zero(name) for name in UNKNOWN_IF_ZERO},
     )

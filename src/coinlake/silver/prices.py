@@ -25,6 +25,7 @@ from coinlake.silver.decode import (
     Reader,
     asked_but_missing,
     decoded,
+    lacking,
     not_an_object,
     reject,
 )
@@ -50,11 +51,14 @@ TABLE = observations(
 )
 
 SERIES = {"prices": "price_usd", "market_caps": "market_cap_usd", "total_volumes": "volume_24h_usd"}
+PATHS = [f"path_{column}" for column in SERIES.values()]
 ANSWER = ["bronze_object", "line"]
 SPIKE = 10.0
 """Times that a value lies above or below both of its neighbours to be flagged."""
 SUPERSEDED_S = 300
 """Seconds that a point may lie before the one it follows to supersede it; further back it is merely out of order."""
+MOST_DAYS = 36_500
+"""Days asked for, above which nobody meant it."""
 STEPS_S = {"5m": 1_200, "hourly": 43_200}
 """Granularity of a series by its median step, in seconds, up to which it is that; longer steps are daily."""
 
@@ -69,9 +73,8 @@ def decode_chart(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
         f"create or replace temp table asked as select *, case when days_asked is not null then "
         f"fetched_at - to_microseconds((days_asked * 86400e6)::BIGINT) else from_at end as window_from, "
         f"coalesce(least(to_at, fetched_at), fetched_at) as window_to, {_ASKED} as asked_granularity from ("
-        f"select *, try_cast(days as DOUBLE) as days_asked, "
-        "try(make_timestamptz((try_cast(from_s as DOUBLE) * 1e6)::BIGINT)) as from_at, "
-        "try(make_timestamptz((try_cast(to_s as DOUBLE) * 1e6)::BIGINT)) as to_at "
+        f"select *, case when try_cast(days as DOUBLE) between 0 and {MOST_DAYS} then days::DOUBLE end as days_asked, "
+        f"{Kind.SECONDS.value[1].format(t='from_s')} as from_at, {Kind.SECONDS.value[1].format(t='to_s')} as to_at "
         f"from ({asked})) as given"
     )
     names = ", ".join(f"'{name}'" for name in SERIES)
@@ -94,6 +97,7 @@ def decode_chart(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
         shape="ARRAY",
         more_rejects=[
             not_an_object(),
+            lacking("$[0]", "a time"),
             f"select {reject('missing_field', of_series)} from ({lists}) where list is null",
             f"select {reject('no_points', of_series)} from ({lists}) where len(list) = 0",
             f"select {reject('unknown_field', of_name)} from (select *, unnest(json_keys(body)) as name "
@@ -143,13 +147,14 @@ def _days_missing() -> str:
 def build_chart(points: Frame) -> Cleaned:
     """Rows of a chart's points: one a moment, its granularity as the steps show, odd points flagged."""
     points, refused = _without_repeats(points.filter(~nw.col("observed_at").is_null()))
-    value = nw.col("value")
+    value, place = nw.col("value"), nw.concat_str(nw.col("path"), nw.lit("[1]"))
     wide = points.with_columns(
         *[nw.when(nw.col("series") == name).then(value).alias(column) for name, column in SERIES.items()],
+        *[nw.when(nw.col("series") == name).then(place).alias(f"path_{column}") for name, column in SERIES.items()],
         _zero=nw.when((nw.col("series") == "prices") & (value == 0)).then(nw.lit(1)).otherwise(nw.lit(0)),
     )
     moments = wide.group_by(*ANSWER, "source", "coin_id", "fetched_at", "asked_granularity", "observed_at").agg(
-        *[nw.col(column).max() for column in SERIES.values()],
+        *[nw.col(column).max() for column in (*SERIES.values(), *PATHS)],
         nw.col("path").max(),
         nw.col("_zero").max(),
     )
@@ -260,6 +265,7 @@ def _flagged(moments: Frame) -> Frame:
         bronze_object=nw.col("bronze_object"),
         line=nw.col("line"),
         path=nw.col("path"),
+        **{name: nw.col(name) for name in PATHS},
     )
 
 
@@ -279,7 +285,7 @@ def decode_simple(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
         con,
         elements,
         [
-            Field("price_usd", "$.usd", Kind.NUMBER),
+            Field("price_usd", "$.usd", Kind.NUMBER, expected=False),
             Field("market_cap_usd", "$.usd_market_cap", Kind.NUMBER, expected=False),
             Field("volume_24h_usd", "$.usd_24h_vol", Kind.NUMBER, expected=False),
             Field("observed_at", "$.last_updated_at", Kind.SECONDS, expected=False),
@@ -288,13 +294,14 @@ def decode_simple(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
         keep="coin_id",
         more_rejects=[
             not_an_object(),
+            lacking("$.usd", "a price"),
             asked_but_missing("select bronze_object, line, coin_id from decoded"),
         ],
     )
 
 
 def build_simple(coins: Frame) -> Cleaned:
-    """Rows of a quick look; where it gave no price there is nothing to keep, and `missing_field` has said so."""
+    """Rows of a quick look; where it gave no price there is nothing to keep, and a reject has said so."""
     no_time = nw.col("observed_at").is_null()
     flags = nw.concat_str(
         _flag((nw.col("price_usd") == 0).fill_null(False), "zero"), _flag(no_time, "time_assumed"), separator=""

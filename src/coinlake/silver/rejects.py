@@ -12,6 +12,7 @@ RULES = {
     "backward_timestamp": "a point that the next one, a moment earlier, supersedes",
     "coin_missing": "asked for, but not in the answer",
     "day_missing": "days inside the window asked for that the answer has no point for",
+    "duplicated": "the same thing twice in one answer: the later is kept",
     "duplicated_timestamp": "the same moment twice in one series: the later arrival is kept",
     "missing": "a value that the table cannot do without is not there",
     "missing_field": "a field that belongs to every row is in none of them",

@@ -7,7 +7,6 @@ stay null, and it shows as such.
 from __future__ import annotations
 
 import duckdb
-import narwhals as nw
 
 from coinlake.engine import Frame
 from coinlake.silver.decode import Cleaned, Decoded, Field, Kind, Reader, decoded
@@ -42,13 +41,9 @@ TABLE = observations(
     grain="one record of one run",
 )
 
-_KINDS = {"began_at": Kind.ISO, "ended_at": Kind.ISO}
-_COUNTS = tuple(name for name, column in TABLE.columns.items() if column.type is Int64 and name != "line")
-_NUMBERS = {*_COUNTS, "lasted_s"}
+_KINDS = {Int64: Kind.COUNT, Float64: Kind.NUMBER, Timestamp: Kind.ISO, String: Kind.TEXT}
 _FIELDS = [
-    Field(name, f"$.{name}", Kind.NUMBER if name in _NUMBERS else _KINDS.get(name, Kind.TEXT), expected=False)
-    for name in TABLE.columns
-    if name not in ("fetched_at", "bronze_object", "line")
+    Field(name, f"$.{name}", _KINDS[TABLE.columns[name].type], expected=False) for name in (*TABLE.key, *TABLE.values)
 ]
 
 
@@ -63,8 +58,7 @@ def decode(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
 
 def build(records: Frame) -> Cleaned:
     """Rows of records."""
-    counts = {name: nw.col(name).cast(nw.Int64) for name in _COUNTS}
-    return Cleaned(records.with_columns(**counts).select(*TABLE.columns, "path"))
+    return Cleaned(records.select(*TABLE.columns, "path"))
 
 
 READERS = {ENDPOINT: Reader(decode, build, in_dollars=False)}
