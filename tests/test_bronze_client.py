@@ -28,9 +28,8 @@ from coinlake.bronze.coingecko import (
     CoinGecko,
     Fetched,
     KeyInfo,
-    explain,
-    retry_after,
 )
+from coinlake.bronze.outcome import explain, retry_after
 from coinlake.bronze.pace import WINDOW_S, Pace, TooLate
 from coinlake.bronze.plans import PLANS
 from coinlake.errors import CoinlakeError, ConfigError, MissingError, QuotaError, SourceError, WindowError

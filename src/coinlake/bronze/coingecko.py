@@ -6,15 +6,13 @@ asking on would change nothing. One object is for one run: it remembers how the 
 
 from __future__ import annotations
 
-import html
 import json
 import logging
 import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -23,12 +21,13 @@ from urllib.parse import quote, urlencode
 import httpx
 import stamina
 
-from coinlake.answer import Answer, is_json
+from coinlake.answer import Answer
 from coinlake.bronze.call import SOURCE, Call
 from coinlake.bronze.deadline import Deadline
+from coinlake.bronze.outcome import Outcome, is_an_answer, judge, one_line, retry_after, where_of
 from coinlake.bronze.pace import Pace, TooLate
 from coinlake.bronze.plans import PAID, PLANS, PUBLIC, Plan
-from coinlake.errors import CoinlakeError, ConfigError, MissingError, QuotaError, SourceError, WindowError
+from coinlake.errors import CoinlakeError, ConfigError, SourceError
 
 ATTEMPTS = 6
 """Most attempts that one call gets."""
@@ -55,7 +54,6 @@ _BACKOFF_S = 0.5
 _KEPT_BYTES = 2**20
 _MASK = "[key]"
 _UNMISTAKABLE = 16
-_TEXT = 200
 
 # stamina tells of every retry by `logging`, which writes to the terminal where nobody has set it up.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
@@ -85,15 +83,6 @@ class KeyInfo:
     rate: int | None
     monthly_credits: int | None
     remaining_credits: int | None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an answer means: why it is none, whether that may pass by itself, and whether it ends the run."""
-
-    failure: CoinlakeError | None
-    passing: bool = False
-    stops: bool = False
 
 
 @dataclass(frozen=True)
@@ -234,7 +223,7 @@ class CoinGecko:
 
     def _received(self, call: Call, received: _Received) -> Outcome | None:
         """Take in what comes; say what went wrong on the way, if anything did."""
-        where = _where(_shown(self.address), call.path)
+        where = where_of(_shown(self.address), call.path)
         self._deadline.begin(self._deadline_s)
         try:
             with self._client.stream("GET", self._url(call), headers=self._headers()) as response:
@@ -257,7 +246,7 @@ class CoinGecko:
         return None
 
     def _broken(self, where: str, exc: Exception, status: int) -> SourceError:
-        why = _line(self._masked(str(exc) or type(exc).__name__))
+        why = one_line(self._masked(str(exc) or type(exc).__name__))
         if status:
             return SourceError(f"the answer from {where} was cut off or garbled ({why}); wait a while, then run again")
         return SourceError(f"no answer from {where} ({why}); check the network and COINLAKE_API_URL, then run again")
@@ -323,7 +312,7 @@ class CoinGecko:
         """Remember how the service answered, and when it may be asked again."""
         outcome, attempt = tried.outcome, tried.answer.attempt
         # "I do not know this coin" is an answer, unless it is all that the service ever says.
-        if outcome.failure is None or (self._has_answered and _is_an_answer(outcome.failure)):
+        if outcome.failure is None or (self._has_answered and is_an_answer(outcome.failure)):
             self._has_answered, self._failing_since = True, None
             return
         self._last_failure = outcome.failure
@@ -348,199 +337,8 @@ class CoinGecko:
         if not asked:
             text = f"{_shown(self.address)} has answered no call well for two minutes; lastly, {outcome.failure}"
             return SourceError(text), True
-        self._failed_calls = 0 if _is_an_answer(outcome.failure) else self._failed_calls + 1
+        self._failed_calls = 0 if is_an_answer(outcome.failure) else self._failed_calls + 1
         return outcome.failure, outcome.stops or is_late or self._failed_calls >= CALLS_IN_A_ROW
-
-
-# What answers mean ---------------------------------------------------------------------------------------------------
-
-
-def judge(answer: Answer, address: str) -> Outcome:
-    """What a whole answer means, by its status and by what its body says."""
-    status, where = answer.status, _where(address, answer.path)
-    if status == HTTPStatus.OK:
-        return _judge_body(answer, where)
-    code, message = explain(status, answer.body)
-    said = f"{status}: {message}"
-    if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS) or 500 <= status < 600:
-        return Outcome(SourceError(_passing(answer, where, said)), passing=True)
-    if 400 <= status < 500 and code in _BY_CODE:
-        return _BY_CODE[code](where, said)
-    if status in _BY_STATUS:
-        return _BY_STATUS[status](where, said)
-    if 300 <= status < 400:
-        return _redirected(answer, where)
-    return Outcome(SourceError(f"{where} gave an answer that is none we know ({said}); check COINLAKE_API_URL"))
-
-
-def _judge_body(answer: Answer, where: str) -> Outcome:
-    if is_json(answer.body):
-        return Outcome(None)
-    what = "is empty" if not answer.body.strip() else "is not JSON, or was cut off"
-    text = f"the answer from {where} {what}; wait a while, then run again"
-    return Outcome(SourceError(text), passing=True)
-
-
-def _passing(answer: Answer, where: str, said: str) -> str:
-    if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
-        return f"{where} is in trouble ({said}); wait a while, then run again"
-    asked = answer.headers.get("retry-after", "").strip()
-    wait = f"{_line(asked)} s" if asked.isdecimal() else "a few minutes"
-    return (
-        f"{where} has had too many calls ({said}); wait {wait}, then run again, if need be with a lower COINLAKE_RATE"
-    )
-
-
-def _key_missing(where: str, said: str) -> Outcome:
-    text = f"{where} wants a key ({said}); set COINLAKE_API_KEY, and COINLAKE_PLAN to the plan it belongs to"
-    return Outcome(ConfigError(text), stops=True)
-
-
-def _beyond_plan(where: str, said: str) -> Outcome:
-    return Outcome(
-        QuotaError(f"the plan does not include {where} ({said}); change the plan, or ask for less"), stops=True
-    )
-
-
-def _wrong_host(where: str, said: str) -> Outcome:
-    text = (
-        f"the key does not belong to this address, {where} ({said}); set COINLAKE_API_URL and COINLAKE_PLAN to match it"
-    )
-    return Outcome(ConfigError(text), stops=True)
-
-
-def _beyond_window(where: str, said: str) -> Outcome:
-    return Outcome(
-        WindowError(f"the plan does not reach as far back as {where} was asked to ({said}); ask for fewer days")
-    )
-
-
-def _unauthorized(where: str, said: str) -> Outcome:
-    text = f"{where} does not accept the key ({said}); check COINLAKE_API_KEY and COINLAKE_PLAN"
-    return Outcome(ConfigError(text), stops=True)
-
-
-def _forbidden(where: str, said: str) -> Outcome:
-    text = f"{where} refuses this network ({said}); wait a few hours, or run from another network"
-    return Outcome(SourceError(text), stops=True)
-
-
-def _not_found(where: str, said: str) -> Outcome:
-    if re.search(r"coin not found|could not find coin", said, re.IGNORECASE):
-        return Outcome(MissingError(f"the service does not know the coin of {where} ({said}); leave it out"))
-    text = f"there is nothing at {where} ({said}); set COINLAKE_API_URL to an address that ends in /api/v3"
-    return Outcome(ConfigError(text), stops=True)
-
-
-def _not_accepted(where: str, said: str) -> Outcome:
-    text = (
-        f"{where} does not accept what it was asked ({said}); check the coins and days asked for, and COINLAKE_API_URL"
-    )
-    return Outcome(ConfigError(text), stops=True)
-
-
-def _redirected(answer: Answer, where: str) -> Outcome:
-    # Not followed: the key goes to the address that was set, and to no other.
-    target = _line(answer.headers.get("location", "").partition("?")[0]) or "nowhere"
-    text = f"{where} sends us on to {target}; set COINLAKE_API_URL if that is the service, else log in to this network"
-    return Outcome(ConfigError(text), stops=True)
-
-
-_BY_CODE: Mapping[int | None, Callable[[str, str], Outcome]] = {
-    1020: _forbidden,
-    10002: _key_missing,
-    10005: _beyond_plan,
-    10010: _wrong_host,
-    10011: _wrong_host,
-    10012: _beyond_window,
-}
-
-_BY_STATUS: Mapping[int, Callable[[str, str], Outcome]] = {
-    400: _not_accepted,
-    401: _unauthorized,
-    403: _forbidden,
-    404: _not_found,
-    422: _not_accepted,
-}
-
-
-def _is_an_answer(failure: CoinlakeError) -> bool:
-    """Whether a failure is about what was asked for, not about the service."""
-    return isinstance(failure, MissingError | WindowError)
-
-
-def explain(status: int, body: bytes) -> tuple[int | None, str]:
-    """The error code a body names, if any, and its message in one line.
-
-    The envelopes: `{"status":{"error_code","error_message"}}`, the same below `"error"`, `{"error":"..."}`,
-    `{"status":500,"error":"..."}`; of HTML the title; of Cloudflare's plain text the number. Else the status in words.
-    """
-    text = body.decode("utf-8", "replace").strip()
-    try:
-        code, message = _of_envelope(json.loads(text))
-    except (ValueError, RecursionError):
-        code, message = _of_page(text)
-    return code, _line(message) or _in_words(status)
-
-
-def _of_envelope(said: Any) -> tuple[int | None, str]:
-    if not isinstance(said, Mapping):
-        return None, ""
-    error, status = said.get("error"), said.get("status")
-    inner = error.get("status") if isinstance(error, Mapping) else status
-    if isinstance(inner, Mapping):
-        message = inner.get("error_message")
-        return _code(inner.get("error_code")), message if isinstance(message, str) else ""
-    return _code(status), error if isinstance(error, str) else ""
-
-
-def _of_page(text: str) -> tuple[int | None, str]:
-    if title := re.search(r"<title[^>]*>(.*?)</title", text, re.IGNORECASE | re.DOTALL):
-        return None, html.unescape(title[1])
-    if plain := re.match(r"error code: ([0-9]{1,6})\b", text):
-        return int(plain[1]), plain[0]
-    return None, "" if text.startswith("<") else text
-
-
-def _code(said: object) -> int | None:
-    if isinstance(said, str) and re.fullmatch(r"[0-9]{1,6}", said):
-        return int(said)
-    return said if type(said) is int else None
-
-
-def _in_words(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "no reason given"
-
-
-def _line(text: str) -> str:
-    """A text of the service's as one short line without control characters."""
-    short = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _TEXT]).split()).rstrip(". ")
-    return short if len(short) <= _TEXT else f"{short[:_TEXT]}…"
-
-
-def retry_after(headers: Mapping[str, str], wall: float) -> float | None:
-    """Seconds that `Retry-After` asks to wait (a number or an HTTP date), 0 for the past; None where it says nothing.
-
-    A date counts from the answer's own `Date`, so that a clock that is off does no harm; else from `wall`.
-    """
-    said = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", said):
-        return float(said)
-    if (until := _http_date(said)) is None:
-        return None
-    since = _http_date(headers.get("date", ""))
-    return max(until - (wall if since is None else since), 0.0)
-
-
-def _http_date(text: str) -> float | None:
-    try:
-        at = parsedate_to_datetime(text)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
 
 
 def _key_info(said: Mapping[str, Any]) -> KeyInfo:
@@ -593,10 +391,6 @@ def _parsed(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not parsed.host or "?" in url or "#" in url:
         raise ConfigError(f"COINLAKE_API_URL is no address without a query; set it to one such as {PUBLIC}")
     return parsed
-
-
-def _where(address: str, path: str) -> str:
-    return _line(f"{address}{path}")
 
 
 def _shown(address: str) -> str:

@@ -1,0 +1,278 @@
+"""The program as somebody outside runs it, and what a lake holds as somebody outside reads it.
+
+Nothing of coinlake's own code is used here: tables are read by deltalake and DuckDB, bronze by gzip, hashlib and json,
+and what "the same lake" means is written down once more, from the design and not from the code.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from deltalake import DeltaTable
+
+SRC = Path(__file__).parents[1] / "src"
+
+KEYS = {
+    "prices": ("source", "coin_id", "granularity", "observed_at"),
+    "markets": ("source", "coin_id", "observed_at"),
+    "candles": ("source", "coin_id", "span", "closed_at"),
+    "global_market": ("source", "observed_at"),
+    "coins": ("source", "coin_id"),
+}
+"""Of the silver tables that make a lake what it is: what an observation is about."""
+
+NOT_COMPARED = {"silver.runs", "silver.rejects", "gold.health"}
+
+_BYTECODE = tempfile.TemporaryDirectory(prefix="coinlake-bytecode-")
+"""Compiled modules of all the processes of a test run: the second and later ones start in a third of the time."""
+
+
+# The program ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it wrote to stdout, which must be JSON and nothing else."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Program:
+    """`python -m coinlake` over one lake, begun in `folder`; `settings` are those of the environment (`rate="0"`)."""
+
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def but(self, **settings: str) -> Program:
+        """The same with other settings."""
+        return Program(self.folder, {**self.settings, **settings})
+
+    @property
+    def lake(self) -> Path:
+        """Where the lake lies."""
+        return self.folder / self.settings.get("lake", "data")
+
+    def __call__(self, *words: str, timeout_s: float = 300) -> Ended:
+        """Run it to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "coinlake", *words],
+            cwd=self.folder, env=self._environ(), capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Begin it, and go on."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "coinlake", *words],
+            cwd=self.folder, env=self._environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def stopped_after(self, seconds: float, how: signal.Signals, *words: str) -> Ended:
+        """Begin it and stop it by a signal, unless it has ended before."""
+        process = self.start(*words)
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(how)
+            out, err = process.communicate(timeout=60)
+        return Ended(process.returncode, out, err)
+
+    def query(self, sql: str, *words: str) -> list[dict[str, Any]]:
+        """Rows, as the program itself gives them."""
+        done = self("query", sql, "--format", "json", *words)
+        assert done.code == 0, done.err
+        rows: list[dict[str, Any]] = done.json
+        return rows
+
+    def copied(self, folder: Path) -> Program:
+        """The program over a copy of everything in its folder."""
+        shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
+        return Program(folder, self.settings)
+
+    def _environ(self) -> dict[str, str]:
+        mine = {f"COINLAKE_{name.upper()}": value for name, value in self.settings.items()}
+        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE" and not k.startswith("COINLAKE_")}
+        return {
+            **kept,
+            "PYTHONPATH": str(SRC),
+            "PYTHONPYCACHEPREFIX": _BYTECODE.name,
+            "XDG_STATE_HOME": str(self.folder / ".state"),
+            "COLUMNS": "200",
+            **mine,
+        }
+
+
+# Tables --------------------------------------------------------------------------------------------------------------
+
+
+def table_names(lake: Path) -> list[str]:
+    """Every table that lies in a lake: `silver.prices`, …"""
+    found = (log.parent for layer in ("silver", "gold") for log in (lake / layer).glob("*/_delta_log"))
+    return sorted(f"{folder.parent.name}.{folder.name}" for folder in found)
+
+
+def versions(lake: Path) -> dict[str, int]:
+    """The newest version of every table."""
+    return {name: _delta(lake, name).version() for name in table_names(lake)}
+
+
+def _delta(lake: Path, name: str) -> DeltaTable:
+    return DeltaTable(str(lake.joinpath(*name.split(".")).absolute()))
+
+
+def opened(lake: Path) -> duckdb.DuckDBPyConnection:
+    """Every table of a lake, as DuckDB reads the files that the newest commits name: `silver_prices`, …"""
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    con.execute("set enable_progress_bar = false")
+    for name in table_names(lake):
+        rows = _delta(lake, name).to_pyarrow_table()  # noqa: F841 - DuckDB finds it by its name
+        con.execute(f"create table {name.replace('.', '_')} as select * from rows")
+    return con
+
+
+def contents(lake: Path) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
+    """What a lake holds: current silver and gold, by table, as column names and sorted rows."""
+    con = opened(lake)
+    held = {}
+    for name in table_names(lake):
+        if name in NOT_COMPARED:
+            continue
+        layer, short = name.split(".")
+        stored = [row[0] for row in con.execute(f"describe {layer}_{short}").fetchall()]
+        columns = [column for column in stored if column not in ("run", "line") and "bronze" not in column]
+        rows = _current(short, stored) if layer == "silver" else f"select * from gold_{short}"
+        held[name] = (columns, con.execute(f"select {', '.join(columns)} from ({rows}) order by all").fetchall())
+    return held
+
+
+def _current(short: str, stored: Sequence[str]) -> str:
+    """SQL: per key, of each value the newest known; where from and when, of the newest row."""
+    key = ", ".join(KEYS[short])
+    newest = "(fetched_at, bronze_object, line)"
+    values = ", ".join(f"arg_max({c}, {newest}) as {c}" for c in stored if c not in KEYS[short])
+    return f"select {key}, {values} from silver_{short} group by {key}"
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """In what two lakes differ, in words, a few rows of each table; empty where they are the same."""
+    first, second = contents(one), contents(other)
+    found = [f"{name} is in one lake only" for name in sorted(set(first) ^ set(second)) if _rows(name, first, second)]
+    for name in sorted(set(first) & set(second)):
+        if first[name] != second[name]:
+            found.append(_difference(name, first[name], second[name]))
+    return found
+
+
+def _rows(name: str, *lakes: dict[str, tuple[list[str], list[tuple[Any, ...]]]]) -> int:
+    """Rows of a table in the lake that has it: an empty table is as good as none."""
+    return sum(len(held[name][1]) for held in lakes if name in held)
+
+
+def _difference(name: str, first: Any, second: Any) -> str:
+    if first[0] != second[0]:
+        return f"{name} has other columns: {first[0]} and {second[0]}"
+    one, other = set(first[1]), set(second[1])
+    shown = [f"  - {row}" for row in sorted(one - other, key=repr)[:3]]
+    shown += [f"  + {row}" for row in sorted(other - one, key=repr)[:3]]
+    counts = f"{len(first[1])} and {len(second[1])} rows, {len(one - other)} only here, {len(other - one)} only there"
+    return "\n".join([f"{name}: {counts}", f"  {first[0]}", *shown])
+
+
+def rows_twice(lake: Path) -> dict[str, int]:
+    """By silver table, how many rows occur more than once."""
+    con = opened(lake)
+    counted = {
+        name: con.execute(
+            f"select coalesce(sum(n - 1), 0) from (select count(*) as n from {name.replace('.', '_')} group by all)"
+            if name == "silver.runs"
+            else "select coalesce(sum(n - 1), 0) from (select count(*) as n from "
+            f"{name.replace('.', '_')} group by {', '.join(_identity(name))})"
+        ).fetchall()[0][0]
+        for name in table_names(lake)
+        if name.startswith("silver.")
+    }
+    return {name: int(count) for name, count in counted.items() if count}
+
+
+def _identity(name: str) -> tuple[str, ...]:
+    if name == "silver.rejects":
+        return ("bronze_object", "line", "path", "rule")
+    return (*KEYS[name.split(".")[1]], "fetched_at", "bronze_object", "line")
+
+
+def orphans(lake: Path) -> list[str]:
+    """Parquet files in table folders that no version still in the log names."""
+    found = []
+    for name in table_names(lake):
+        folder = lake.joinpath(*name.split("."))
+        named = {Path(uri.removeprefix("file://")).name for uri in _delta(lake, name).file_uris()}
+        for commit in folder.glob("_delta_log/*.json"):
+            for action in map(json.loads, commit.read_text().splitlines()):
+                named |= {Path(action[kind]["path"]).name for kind in ("add", "remove") if kind in action}
+        data = [file for file in folder.rglob("*.parquet*") if "_delta_log" not in file.parts]
+        found += [str(file.relative_to(lake)) for file in sorted(data) if file.name not in named]
+    return found
+
+
+# Bronze --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of bronze, taken apart by hand: what surrounds the body, and the body's own bytes."""
+
+    path: str
+    envelope: dict[str, Any]
+    body: bytes
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the bytes match the digest noted beside them."""
+        return hashlib.sha256(self.body).hexdigest() == self.envelope["sha256"]
+
+
+def bronze_paths(lake: Path) -> list[str]:
+    """Every bronze object of answers, failed ones too, below the bronze root."""
+    root = lake / "bronze"
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*.jsonl.gz"))
+
+
+def bronze_lines(lake: Path) -> Iterator[Line]:
+    """Every answer in bronze."""
+    for path in bronze_paths(lake):
+        for line in gzip.decompress((lake / "bronze" / path).read_bytes()).splitlines():
+            yield _cut(path, line)
+
+
+def _cut(path: str, line: bytes) -> Line:
+    """The body out of a line: it comes last, as it came, or in base64 of its bytes."""
+    head, _, body = line.partition(b',"body')
+    if body.startswith(b'_base64":"'):
+        body = base64.b64decode(body.removeprefix(b'_base64":"').removesuffix(b'"}'))
+    else:
+        body = body.removeprefix(b'":').removesuffix(b"}")
+    return Line(path, json.loads(head + b"}"), body)
