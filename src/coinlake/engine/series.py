@@ -33,7 +33,7 @@ def by_coin(engine: Engine, frame: Frame, order: str, kernel: Kernel) -> Frame:
     columns = arrays(engine, frame, ("coin_id", order))
     coins = columns["coin_id"]
     starts = np.flatnonzero(np.r_[True, coins[1:] != coins[:-1]]) if len(coins) else np.array([], dtype=int)
-    ends = np.r_[starts[1:], len(coins)]
+    ends = np.r_[starts[1:], len(coins)][: len(starts)]
     made = [
         kernel({name: column[start:end] for name, column in columns.items()})
         for start, end in zip(starts, ends, strict=True)

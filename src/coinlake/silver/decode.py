@@ -173,8 +173,12 @@ def decoded(
     `more_rejects` are queries of further rejects over the temporary table `elements`.
     """
     fields = list(fields)
-    con.execute(f"create or replace temp table elements as select *, json_type(e) as shape from ({elements})")
-    values = ", ".join(f"{_value(each)} as {each.column}" for each in fields)
+    paths = "[" + ", ".join(f"'{each.path}'" for each in fields) + "]"
+    con.execute(
+        f"create or replace temp table elements as select *, json_type(e) as shape, json_type(e, {paths}) as types, "
+        f"json_extract_string(e, {paths}) as texts from ({elements})"
+    )
+    values = ", ".join(f"{_value(place, each)} as {each.column}" for place, each in enumerate(fields, start=1))
     kept = "".join(f", {name}" for name in keep.split())
     con.execute(
         f"create or replace temp table decoded as select bronze_object, line, source, fetched_at, path{kept}, {values} "
@@ -183,9 +187,7 @@ def decoded(
     queries = [
         f"select {reject('unexpected_shape', 'path', 'e', _expected(shape))} from elements "
         f"where shape is distinct from '{shape}'",
-        f"select {reject('wrong_type', 'bad.path', 'bad.value', 'bad.detail')} from (select *, unnest(list_filter("
-        f"[{', '.join(_mismatch(each) for each in fields)}], lambda each: each.is_bad)) as bad "
-        f"from elements where shape = '{shape}')",
+        *(_mismatches(place, each, shape) for place, each in enumerate(fields, start=1)),
         *([_unknown(fields, known), *_missing(fields)] if known else []),
         *more_rejects,
     ]
@@ -232,21 +234,21 @@ _missing_path = "'$[?@.id==''' || coin_id || ''']'"
 _ASKED = "'asked for by id, not in the answer'"
 
 
-def _value(field: Field) -> str:
+def _value(place: int, field: Field) -> str:
+    """SQL for the value of an element's field, null where it is of another type or no finite number."""
     types, cast, _ = field.kind.value
-    text = f"json_extract_string(e, '{field.path}')"
-    value = cast.format(t=text)
+    text = f"texts[{place}]"
     finite = f" and isfinite(try_cast({text} as DOUBLE))" if types == _NUMBERS else ""
-    return f"case when json_type(e, '{field.path}') in {types}{finite} then {value} end"
+    return f"case when types[{place}] in {types}{finite} then {cast.format(t=text)} end"
 
 
-def _mismatch(field: Field) -> str:
-    """A struct that tells whether a field is there but of no use."""
-    _, _, expected = field.kind.value
-    got = f"coalesce(json_type(e, '{field.path}'), 'NULL')"
+def _mismatches(place: int, field: Field, shape: str) -> str:
+    """SQL for a reject of every element whose field is there but of no use."""
+    got, path = f"types[{place}]", f"path || '{field.path[1:]}'"
+    detail = f"'expected {field.kind.value[2]}, got ' || {got}"
     return (
-        f"{{'is_bad': {got} <> 'NULL' and {_value(field)} is null, 'path': path || '{field.path[1:]}', "
-        f"'value': json_extract_string(e, '{field.path}'), 'detail': 'expected {expected}, got ' || {got}}}"
+        f"select {reject('wrong_type', path, f'texts[{place}]', detail)} from elements "
+        f"where shape = '{shape}' and {got} <> 'NULL' and {_value(place, field)} is null"
     )
 
 
@@ -269,8 +271,8 @@ def _missing(fields: list[Field]) -> list[str]:
     group = "from elements where shape = 'OBJECT' group by bronze_object, line, source, fetched_at"
     return [
         f"select {reject('missing_field', path.format(each.path[1:]), coin_id='null')} {group} "
-        f"having count(json_type(e, '{each.path}')) = 0"
-        for each in fields
+        f"having count(types[{place}]) = 0"
+        for place, each in enumerate(fields, start=1)
         if each.expected
     ]
 

@@ -78,15 +78,16 @@ def decode_chart(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
         f"from ({asked})) as given"
     )
     names = ", ".join(f"'{name}'" for name in SERIES)
-    lists = (
-        f"select *, case when json_type(body, '$.' || series) = 'ARRAY' "
+    con.execute(
+        "create or replace temp table listed as "
+        f"select * exclude (body), case when json_type(body, '$.' || series) = 'ARRAY' "
         f"then from_json(json_extract(body, '$.' || series), '[\"JSON\"]') end as list "
         f"from (select *, unnest([{names}]) as series from asked where json_type(body) = 'OBJECT')"
     )
     elements = (
         "select bronze_object, line, source, coin_id, fetched_at, asked_granularity, series, "
         "unnest(range(len(list))) as position, '$.' || series || '[' || position || ']' as path, unnest(list) as e "
-        f"from ({lists})"
+        "from listed"
     )
     of_series, of_name = "'$.' || series", "'$.' || name"
     return decoded(
@@ -98,8 +99,8 @@ def decode_chart(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
         more_rejects=[
             not_an_object(),
             lacking("$[0]", "a time"),
-            f"select {reject('missing_field', of_series)} from ({lists}) where list is null",
-            f"select {reject('no_points', of_series)} from ({lists}) where len(list) = 0",
+            f"select {reject('missing_field', of_series)} from listed where list is null",
+            f"select {reject('no_points', of_series)} from listed where len(list) = 0",
             f"select {reject('unknown_field', of_name)} from (select *, unnest(json_keys(body)) as name "
             f"from asked where json_type(body) = 'OBJECT') where name not in ({names})",
             _days_missing(),
@@ -115,7 +116,7 @@ def _days_missing() -> str:
     """
     days = (
         "select *, unnest(generate_series((window_from - interval 1 day)::DATE, window_to::DATE, interval 1 day))"
-        "::DATE as day from asked where json_type(body, '$.prices') = 'ARRAY' and coin_id is not null"
+        "::DATE as day from listed where series = 'prices' and list is not null and coin_id is not null"
     )
     inside = (
         f"select *, case asked_granularity when 'daily' then {_MIDNIGHT} else day::TIMESTAMP end as first_point, "
