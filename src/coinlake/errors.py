@@ -16,6 +16,8 @@ class CoinlakeError(Exception):
     """Whatever goes wrong in a way we know; `exit_code` is what the command line ends with."""
 
     exit_code = 1
+    report: object = None
+    """What the run had done by then, where it was a run."""
 
 
 class ConfigError(CoinlakeError):

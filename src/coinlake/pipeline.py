@@ -57,6 +57,7 @@ class Done:
     made: list[Made] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
+    exports: list[str] = field(default_factory=list)
 
 
 # The steps -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How a file of rows reads, CSV or Parquet: its columns, what they mean, its lines as text, the one form of its dates.
+"""How a file of rows reads, CSV or Parquet: its columns, its lines as text, and the forms of dates.
 
 Nothing is typed here and nothing is left out: a line whose cells do not fit the header is there, with the reason.
 A cell holds no line break, so that every line of a CSV file stands for itself and one stray quote costs one line.
@@ -12,6 +12,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -19,29 +20,11 @@ from typing import Any
 import duckdb
 from arro3.core import Array, DataType, Table
 
-from coinlake.duck import bring, quoted
+from coinlake.duck import bring, connect, quoted
 
 NUMBERS = ("open", "high", "low", "close", "volume")
 CELLS = ("coin", "moment", *NUMBERS)
 """What is taken of a line."""
-
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "coin": ("coin id", "coin", "id", "coinid"),
-    "time": (
-        *("unix", "unix time", "unix timestamp", "timestamp", "open time", "opentime", "opened at"),
-        *("datetime", "date time", "time"),
-    ),
-    "day": ("day", "date"),
-    "open": ("open", "open usd", "open price", "opening price"),
-    "high": ("high", "high usd", "high price"),
-    "low": ("low", "low usd", "low price"),
-    "close": ("close", "close usd", "close price", "closing price", "price", "price usd"),
-    "volume": ("volume usd", "volume", "vol", "volume 24h usd", "volumeusd"),
-}
-"""The names a column is known by, best first, in small letters with one space for whatever is no letter or digit."""
-
-NOTHING = "-"
-"""In a mapping: take no column for it."""
 
 _DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 50_000
@@ -160,16 +143,22 @@ def _is_text(line: str) -> bool:
 
 
 def _parquet_columns(body: bytes) -> tuple[str, ...]:
-    with _on_disk(body) as con:
-        return tuple(row[0] for row in con.sql("describe select * from file").fetchall())
+    with _parquet(body) as (con, file):
+        return tuple(_types(con, file))
 
 
 def _load_parquet(con: duckdb.DuckDBPyConnection, body: bytes, columns: Mapping[str, str], name: str) -> None:
-    with _on_disk(body) as file:
-        types = {row[0]: row[1] for row in file.sql("describe select * from file").fetchall()}
+    with _parquet(body) as (reading, file):
+        types = _types(reading, file)
         cells = ", ".join(_as_text(columns[cell], types) if cell in columns else "null" for cell in CELLS)
-        bring(con, file.sql(f"select row_number() over () as number, null, null, {cells} from file"), "chunk")
+        numbered = f"read_parquet({file}, file_row_number = true, hive_partitioning = false)"
+        bring(con, reading.sql(f"select file_row_number + 1, null, null, {cells} from {numbered}"), "chunk")
     con.execute(f"insert into {name} select * from chunk")
+
+
+def _types(con: duckdb.DuckDBPyConnection, file: str) -> dict[str, str]:
+    described = con.sql(f"describe select * from read_parquet({file}, hive_partitioning = false)").fetchall()
+    return {row[0]: row[1] for row in described}
 
 
 def _as_text(column: str, types: Mapping[str, str]) -> str:
@@ -179,27 +168,117 @@ def _as_text(column: str, types: Mapping[str, str]) -> str:
     return f"nullif(trim({exact}::VARCHAR, ' \t'), '')"
 
 
-class _on_disk:
-    """A connection with the view `file` over Parquet bytes, which DuckDB reads from a file only."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def __enter__(self) -> duckdb.DuckDBPyConnection:
-        from coinlake.duck import connect
-
-        self._file = tempfile.NamedTemporaryFile(suffix=".parquet")  # noqa: SIM115 - closed on exit
-        self._file.write(self._body)
-        self._file.flush()
-        con = connect()
+@contextmanager
+def _parquet(body: bytes) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    """A connection, and as an SQL literal the path of a file with these bytes: DuckDB reads Parquet from files only."""
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+        file.write(body)
+        file.flush()
         try:
-            con.execute(f"create view file as select * from read_parquet({quoted(self._file.name)})")
+            yield connect(), quoted(file.name)
         except duckdb.Error as exc:
-            self._file.close()
             raise Unreadable("is a damaged Parquet file: write it again") from exc
-        return con
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self._file.close()
-        if isinstance(error, duckdb.Error):
-            raise Unreadable("is a damaged Parquet file: write it again") from error
+
+# Dates ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way to write a date or a moment: how it looks, as a regular expression, and the SQL of the moment `{t}` names,
+    in UTC; null where there is no such moment.
+    """
+
+    looks: str
+    pattern: str
+    sql: str
+
+
+_CLOCK = r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
+_SECONDS = r"regexp_replace({t}, '^(\S{{10}}[T ]\d{{2}}:\d{{2}})($|[^:])', '\1:00\2')"
+_BY_DAY = r"\d{1,2}[-/.]\d{1,2}[-/.]\d{4}( \d{1,2}:\d{2}(:\d{2})?)?"
+
+
+def _written(order: str) -> str:
+    forms = ", ".join(f"'{order}{clock}'" for clock in ("", " %H:%M", " %H:%M:%S"))
+    return f"try_strptime(regexp_replace({{t}}, '[-.]', '/', 'g'), [{forms}])::TIMESTAMPTZ"
+
+
+def _unix(digits: int, microseconds: str) -> Form:
+    unit = {10: "seconds", 13: "milliseconds", 16: "microseconds", 19: "nanoseconds"}[digits]
+    whole = "try_cast(split_part({t}, '.', 1) as BIGINT)"
+    fraction = r"(\.\d{1,9})?" if digits == 10 else r"(\.0*)?"
+    sql = f"try(make_timestamptz({microseconds.format(n=whole)}))"
+    return Form(f"UNIX {unit}", rf"\d{{{digits}}}{fraction}", sql)
+
+
+FORMS: Mapping[str, Form] = {
+    "iso_day": Form("2014-09-17", r"\d{4}-\d{2}-\d{2}", "try_cast({t} as DATE)::TIMESTAMPTZ"),
+    "iso_time": Form(
+        "2014-09-17T05:00:00, in UTC",
+        rf"\d{{4}}-\d{{2}}-\d{{2}}[T ]{_CLOCK}",
+        f"try_cast({_SECONDS} as TIMESTAMP)::TIMESTAMPTZ",
+    ),
+    "iso_offset": Form(
+        "2014-09-17T05:00:00Z or …+02:00",
+        rf"\d{{4}}-\d{{2}}-\d{{2}}[T ]{_CLOCK} ?(Z|UTC|[+-]\d{{2}}(:?\d{{2}})?)",
+        f"try_cast({_SECONDS} as TIMESTAMPTZ)",
+    ),
+    "ymd": Form("2014/09/17", r"\d{4}/\d{1,2}/\d{1,2}", "try_strptime({t}, '%Y/%m/%d')::TIMESTAMPTZ"),
+    "dmy": Form("17/09/2014 or 17-09-2014, the day first", _BY_DAY, _written("%d/%m/%Y")),
+    "mdy": Form("09/17/2014, the month first", _BY_DAY, _written("%m/%d/%Y")),
+    "unix_s": _unix(10, "(try_cast({{t}} as DECIMAL(20, 6)) * 1000000)::BIGINT"),
+    "unix_ms": _unix(13, "{n} * 1000"),
+    "unix_us": _unix(16, "{n}"),
+    "unix_ns": _unix(19, "{n} // 1000"),
+}
+"""The ways to write a date or a moment, by name."""
+
+
+def moment_of(form: str, text: str) -> str:
+    """SQL: the moment that `text` (SQL) names in a form; null where it is not of that form."""
+    chosen = FORMS[form]
+    return f"case when regexp_full_match({text}, '{chosen.pattern}') then {chosen.sql.format(t=text)} end"
+
+
+# Meaning -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How a file is to be understood: which column each of CELLS is, whose history it is where no column says so, the
+    form of its dates, and whether they name a `day` or the moment at which a candle `opens` or `closes`.
+    """
+
+    sheet: Sheet
+    columns: Mapping[str, str]
+    coin: str | None
+    date_form: str
+    time_is: str
+
+    def as_params(self) -> dict[str, str]:
+        """The same as texts, to be kept beside the file's bytes."""
+        told = {
+            "format": self.sheet.format,
+            "delimiter": self.sheet.delimiter,
+            "header": json.dumps(self.sheet.columns, ensure_ascii=False),
+            "columns": json.dumps(dict(self.columns), ensure_ascii=False),
+            "coin": self.coin or "",
+            "date_form": self.date_form,
+            "time_is": self.time_is,
+        }
+        return {name: text for name, text in told.items() if text}
+
+
+def meaning_of(params: Mapping[str, str]) -> Meaning:
+    """What `as_params` told.
+
+    Raises:
+        Unreadable: it is not all there.
+    """
+    try:
+        header, columns = json.loads(params["header"]), json.loads(params["columns"])
+        sheet = Sheet(params["format"], params.get("delimiter", ""), tuple(header))
+        return Meaning(sheet, columns, params.get("coin"), params["date_form"], params["time_is"])
+    except (KeyError, ValueError, TypeError) as exc:
+        raise Unreadable("does not say how it is to be understood: import the file again") from exc

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,14 @@ from coinlake.bronze.plan import Plan, Wish, plan
 from coinlake.engine import Engine, engine
 from coinlake.errors import CoinlakeError, ConfigError
 from coinlake.lake import Lake
-from coinlake.progress import Progress, Report, silent
+from coinlake.progress import WAIT, Progress, Report, silent
 from coinlake.query import query
 from coinlake.settings import Settings, demand_key
 from coinlake.survey import RUNS, survey
 from coinlake.table import Table
+
+Stage = Callable[[steps.Run, steps.Done], None]
+"""A part of a run: it does its work and notes in `Done` what it did."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ class Workspace:
 
     # How ---------------------------------------------------------------------------------------------------------
 
-    def _recorded(self, command: str, *stages: Callable[[steps.Run, steps.Done], None]) -> RunReport:
+    def _recorded(self, command: str, *stages: Stage) -> RunReport:
         """Do the stages in turn, with a record at the beginning and at the end.
 
         A failure in fetching is held back until what landed has been cleaned and analysed.
@@ -178,37 +181,38 @@ class Workspace:
         run = steps.Run(secrets.token_hex(4), command, self.settings.plan, self.now())
         done, began_s = steps.Done(), time.monotonic()
         steps.begin(self.lake, run)
-        failure: BaseException | None = None
-        try:
-            for stage in stages:
-                stage(run, done)
-            failure = done.ingested.failure if done.ingested else None
-        except BaseException as exc:
-            failure = exc
-            raise
-        finally:
-            lasted_s = time.monotonic() - began_s
-            steps.end(self.lake, run, done, self.now(), lasted_s, failure)
-            self._clean_records(failure)
-            report = _report(run, done, self.now(), lasted_s, failure, self._exports(done))
-            if isinstance(failure, CoinlakeError):
-                failure.report = report  # type: ignore[attr-defined]
+        failure = _failure_of(run, done, stages)
+        lasted_s = time.monotonic() - began_s
+        steps.end(self.lake, run, done, self.now(), lasted_s, failure)
+        self._clean_records(failure)
+        report = _report(run, done, self.now(), lasted_s, failure)
+        if isinstance(failure, CoinlakeError):
+            failure.report = report
         if failure:
             raise failure
         return report
 
     def _fetch(self, run: steps.Run, done: steps.Done) -> None:
         wish = self._wish()
-        with self._service() as source:
-            done.ingested = steps.fetch(self.lake, source, wish, run, self.now, time.monotonic, self.report)
+        with self._service(run) as source:
+            report = self._told_of(run)
+            done.ingested = steps.fetch(self.lake, source, wish, run, self.now, time.monotonic, report)
 
     def _clean(self, run: steps.Run, done: steps.Done) -> None:
-        steps.clean_objects(self.lake, self.engine, steps.pending(self.lake), done, self.report)
+        steps.clean_objects(self.lake, self.engine, steps.pending(self.lake), done, self._told_of(run))
 
     def _analyze(self, run: steps.Run, done: steps.Done, anew: Sequence[str] = ()) -> None:
-        steps.analyze_tables(self.lake, self.engine, self.settings.source_order, done, self.report, anew)
-        if any(made.how != "unchanged" for made in done.made):
-            self._upkeep()
+        report = self._told_of(run)
+        steps.analyze_tables(self.lake, self.engine, self.settings.source_order, done, report, anew)
+        written = {made.table for made in done.made if made.how != "unchanged"}
+        if written:
+            upkeep.compact(self.lake, [entry.table for entry in catalog.entries().values()])
+        if written & set(exports.EXPORTED):
+            done.exports = self.export()
+
+    def _told_of(self, run: steps.Run) -> Report:
+        """Progress, with the name of the run it is of."""
+        return lambda progress: self.report(replace(progress, run=run.name))
 
     def _restart(self, tables: Sequence[Table]) -> None:
         for table in tables:
@@ -221,14 +225,6 @@ class Workspace:
         except CoinlakeError:
             if failure is None:
                 raise
-
-    def _upkeep(self) -> None:
-        tables = [entry.table for entry in catalog.entries().values()]
-        upkeep.compact(self.lake, tables)
-
-    def _exports(self, done: steps.Done) -> list[str]:
-        written = {made.table for made in done.made if made.how != "unchanged"}
-        return self.export() if written & set(exports.EXPORTED) else []
 
     def _wish(self) -> Wish:
         chosen = self.settings
@@ -244,14 +240,21 @@ class Workspace:
         )
 
     @contextmanager
-    def _service(self) -> Iterator[Any]:
+    def _service(self, run: steps.Run) -> Iterator[Any]:
         from coinlake.bronze.coingecko import CoinGecko
         from coinlake.bronze.pace import Pace
 
         demand_key(self.settings)
         chosen = self.settings
-        waits = lambda note: self.report(Progress("wait", 0, None, note))  # noqa: E731
-        pace = Pace(chosen.rate, pace_file(chosen), time.monotonic, time.time, time.sleep, waits)
+        report = self._told_of(run)
+        pace = Pace(
+            chosen.rate,
+            pace_file(chosen),
+            time.monotonic,
+            time.time,
+            time.sleep,
+            lambda note: report(Progress(WAIT, 0, None, note)),
+        )
         with CoinGecko(chosen.api_url, chosen.plan, chosen.api_key.reveal(), pace, self.now) as source:
             yield source
 
@@ -272,13 +275,22 @@ def pace_file(settings: Settings) -> Path:
     return state / name
 
 
+def _failure_of(run: steps.Run, done: steps.Done, stages: Sequence[Stage]) -> BaseException | None:
+    """Do the stages in turn; return what ended them, or what fetching held back. Ctrl-C is no less recorded."""
+    try:
+        for stage in stages:
+            stage(run, done)
+    except BaseException as exc:
+        return exc
+    return done.ingested.failure if done.ingested else None
+
+
 def _report(
     run: steps.Run,
     done: steps.Done,
     ended_at: datetime,
     lasted_s: float,
     failure: BaseException | None,
-    exported: list[str],
 ) -> RunReport:
     fetched = done.ingested or Ingested()
     notes = list(fetched.notes)
@@ -304,6 +316,6 @@ def _report(
         missing=[f"{coin} ({endpoint})" for coin, endpoint in fetched.missing],
         unavailable=[steps.asdict_of(each) for each in fetched.unavailable],
         notes=notes,
-        exports=exported,
+        exports=done.exports,
         failure=str(failure) if failure else None,
     )
