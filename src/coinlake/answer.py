@@ -10,6 +10,8 @@ import base64
 import gzip
 import hashlib
 import json
+import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +21,8 @@ from coinlake.errors import LakeError
 
 _BODY = b',"body":'
 _BODY_BASE64 = b',"body_base64":'
+_ENVELOPE_END = re.compile(rb'"attempt":\d+,"sha256":"[0-9a-f]{64}"(,"body(?:_base64)?":)')
+"""Where the body begins, whatever names and texts come before: theirs are texts, so no number follows their names."""
 
 
 def to_text(at: datetime) -> str:
@@ -87,7 +91,7 @@ def encode(answer: Answer) -> bytes:
         "path": answer.path,
         "params": dict(answer.params),
         "status": answer.status,
-        "headers": {k: v for k, v in answer.headers.items() if k not in {"body", "body_base64"}},
+        "headers": dict(answer.headers),
         "requested_at": to_text(answer.requested_at),
         "fetched_at": to_text(answer.fetched_at),
         "attempt": answer.attempt,
@@ -105,13 +109,12 @@ def decode(line: bytes) -> Answer:
     Raises:
         LakeError: the line is not one of ours, or its body does not match its sha256.
     """
-    marker = _BODY_BASE64 if _is_base64(line) else _BODY
-    head, found, tail = line.partition(marker)
     try:
-        if not found:
+        if (end := _ENVELOPE_END.search(line)) is None:
             raise ValueError("it has no body")
-        envelope = json.loads(head + b"}")
-        body = base64.b64decode(json.loads(tail[:-1])) if marker is _BODY_BASE64 else tail[:-1]
+        envelope = json.loads(line[: end.start(1)] + b"}")
+        tail = line[end.end(1) : -1]
+        body = tail if end[1] == _BODY else base64.b64decode(json.loads(tail))
         answer = Answer(
             source=envelope["source"],
             endpoint=envelope["endpoint"],
@@ -126,14 +129,9 @@ def decode(line: bytes) -> Answer:
         )
         if answer.sha256 != envelope["sha256"]:
             raise ValueError("its body does not match its sha256")
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise LakeError(f"a line of bronze cannot be read back ({exc}); restore the object from a copy") from exc
     return answer
-
-
-def _is_base64(line: bytes) -> bool:
-    plain, base64_ = line.find(_BODY), line.find(_BODY_BASE64)
-    return base64_ >= 0 and (plain < 0 or base64_ < plain)
 
 
 def pack(answers: Iterable[Answer]) -> bytes:
@@ -148,7 +146,9 @@ def unpack(data: bytes) -> Iterator[Answer]:
         LakeError: the object is damaged.
     """
     try:
+        if not data:
+            raise EOFError("it is empty")
         lines = gzip.decompress(data).split(b"\n")
-    except (OSError, EOFError) as exc:
+    except (OSError, EOFError, zlib.error) as exc:
         raise LakeError(f"a bronze object is damaged ({exc}); restore it from a copy") from exc
     return (decode(line) for line in lines if line)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -356,6 +357,35 @@ def clean(door: Door) -> None:
 def analyze(door: Door) -> None:
     """Bring gold up to what silver holds."""
     _finish(door, door.workspace().analyze())
+
+
+@_command("watch", (*_FETCHING, *_WORKING, *_PLACES), job=True)
+def watch(
+    door: Door,
+    every: Annotated[
+        str | None, typer.Option("--every", metavar="1h", help="Fetch in this rhythm too: 90s, 15m, 1h, 1d.")
+    ] = None,
+) -> None:
+    """Watch the lake: clean what lands in bronze, analyze what lands in silver, until Ctrl-C."""
+    from coinlake.watch import watch as look
+
+    rhythm = _rhythm(every) if every else None
+    if rhythm:
+        demand_key(door.settings)
+    look(
+        door.workspace(),
+        rhythm,
+        time.sleep,
+        lambda report: _finish(door, report),
+        lambda error: door.screen.warn(f"{error}; it is tried again at the next turn"),
+    )
+
+
+def _rhythm(text: str) -> timedelta:
+    units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+    if not re.fullmatch(r"[1-9][0-9]{0,5}[smhd]", text):
+        raise typer.BadParameter(f"{text!r} should be a number and s, m, h or d, such as 1h", param_hint="--every")
+    return timedelta(seconds=int(text[:-1]) * units[text[-1]])
 
 
 @_command("rebuild", (*_WORKING, *_PLACES), job=True)

@@ -11,11 +11,12 @@ from coinlake.answer import unpack
 from coinlake.duck import connect
 from coinlake.errors import LakeError
 from coinlake.lake import Lake
-from coinlake.pipeline import definitions, endpoint_of, pending
+from coinlake.pipeline import behind, endpoint_of, landed
 from coinlake.survey import RUNS, credits, known_runs
 from coinlake.table import Table, Type
 
 LAST_RUNS = 5
+_SHOWN = ("run", "command", "outcome", "began_at", "ended_at", "credits", "message")
 STALE_AFTER = timedelta(hours=26)
 """Age of the last finished day from which a daily lake is behind."""
 
@@ -71,8 +72,8 @@ def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
         "tables": tables(lake),
         "gaps": gaps(lake),
         "rejects": dict(refused),
-        "pending_objects": len(pending(lake)),
-        "runs": runs[: -LAST_RUNS - 1 : -1],
+        "pending_objects": len(landed(lake)),
+        "runs": [{name: run[name] for name in _SHOWN} for run in runs[: -LAST_RUNS - 1 : -1]],
         "credits_this_month": {"used": used, "budget": monthly_credits or None},
     }
 
@@ -138,26 +139,17 @@ def _unended(lake: Lake) -> list[Finding]:
 
 
 def _pending(lake: Lake) -> list[Finding]:
-    waiting = [path for path in pending(lake) if not path.startswith(RUNS)]
+    waiting = len(landed(lake))
     return (
-        [Finding(f"{len(waiting)} bronze objects are not in silver", "warning", "run `coinlake clean`")]
-        if waiting
-        else []
+        [Finding(f"{waiting} bronze objects are not in silver", "warning", "run `coinlake clean`")] if waiting else []
     )
 
 
 def _behind(lake: Lake) -> list[Finding]:
-    found = []
-    for definition in definitions(()):
-        stored = lake.open(definition.table)
-        for source in definition.reads:
-            newest = lake.version(source)
-            seen = stored.transaction_version(source.name) if stored else None
-            changes = lake.changes(source, -1 if seen is None else seen) if newest >= 0 else None
-            if changes is not None and (changes.files or changes.rows_removed):
-                what = f"{definition.table.name} has not seen the newest of {source.name}"
-                found.append(Finding(what, "note", "run `coinlake analyze`"))
-    return found
+    return [
+        Finding(f"{table} has not seen the newest of {source}", "note", "run `coinlake analyze`")
+        for table, source in behind(lake)
+    ]
 
 
 def _damaged(lake: Lake) -> list[Finding]:

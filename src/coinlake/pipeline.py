@@ -84,6 +84,24 @@ def pending(lake: Lake, only: str = "") -> list[str]:
     return [path for path in paths if path not in seen[_table_of(path)]]
 
 
+def landed(lake: Lake) -> list[str]:
+    """The bronze objects that silver has not seen, but for the runs' own records."""
+    return [path for path in pending(lake) if not path.startswith(RUNS)]
+
+
+def behind(lake: Lake) -> list[tuple[str, str]]:
+    """Gold tables, each with a table it reads, that has rows it has not seen."""
+    found = []
+    for definition in definitions(()):
+        stored = lake.open(definition.table)
+        for source in definition.reads:
+            seen = stored.transaction_version(source.name) if stored else None
+            changes = lake.changes(source, -1 if seen is None else seen)
+            if changes is not None and (changes.files or changes.rows_removed):
+                found.append((definition.table.name, source.name))
+    return found
+
+
 def endpoint_of(path: str) -> str | None:
     """The endpoint a bronze object is of; None for what sets off nothing."""
     parts = path.split("/")

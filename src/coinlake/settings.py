@@ -129,6 +129,10 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _clock(text: str) -> datetime | str:
+    return _url(text) if text.startswith("http") else to_moment(text)
+
+
 def _secret(text: str) -> Secret:
     if not re.fullmatch(r"[\x21-\x7e]+", text):
         raise ValueError
@@ -219,11 +223,11 @@ class Settings:
         by=_by_plan(lambda plan: plan.rate),
         follows="plan",
     )
-    now: datetime | None = _setting(  # noqa: RUF009 (likewise)
+    now: datetime | str | None = _setting(  # noqa: RUF009 (likewise)
         "now",
-        "The moment to take for now, for replays; without it the machine's clock.",
-        "a moment such as 2022-02-01T00:45:00Z",
-        to_moment,
+        "The moment to take for now, or the address of a simulator's clock; without it the machine's clock.",
+        "a moment such as 2022-02-01T00:45:00Z, or http://127.0.0.1:PORT/clock",
+        _clock,
     )
     top: int = _setting(
         "top", "How many of the largest coins to follow.", "a whole number from 1 to 10000", _whole(1, 10_000), 10

@@ -221,7 +221,7 @@ FORMS: Mapping[str, Form] = {
     ),
     "iso_offset": Form(
         "2014-09-17T05:00:00Z or …+02:00",
-        rf"\d{{4}}-\d{{2}}-\d{{2}}[T ]{_CLOCK} ?(Z|UTC|[+-]\d{{2}}(:?\d{{2}})?)",
+        rf"\d{{4}}-\d{{2}}-\d{{2}}[T ]{_CLOCK} ?(Z|UTC|[+-](0\d|1[0-4])(:?[0-5]\d)?)",
         f"try_cast({_SECONDS} as TIMESTAMPTZ)",
     ),
     "ymd": Form("2014/09/17", r"\d{4}/\d{1,2}/\d{1,2}", "try_strptime({t}, '%Y/%m/%d')::TIMESTAMPTZ"),

@@ -18,10 +18,11 @@ import duckdb
 
 from coinlake import catalog, exports, health, upkeep
 from coinlake import pipeline as steps
+from coinlake.answer import to_moment
 from coinlake.bronze.ingest import Ingested
 from coinlake.bronze.plan import Plan, Wish, plan
 from coinlake.engine import Engine, engine
-from coinlake.errors import CoinlakeError, ConfigError
+from coinlake.errors import CoinlakeError, ConfigError, SourceError
 from coinlake.lake import Lake
 from coinlake.progress import WAIT, Progress, Report, silent
 from coinlake.query import query
@@ -77,8 +78,13 @@ class Workspace:
     report: Report
 
     def now(self) -> datetime:
-        """The pipeline's clock: the setting where there is one, else the machine's."""
-        return self.settings.now or datetime.now(UTC)
+        """The pipeline's clock: the setting where there is one (a moment, or a simulator's clock), else the machine's.
+
+        Raises:
+            SourceError: the simulator's clock does not answer.
+        """
+        setting = self.settings.now
+        return _clock_of(setting) if isinstance(setting, str) else setting or datetime.now(UTC)
 
     # What changes the lake ---------------------------------------------------------------------------------------
 
@@ -97,6 +103,17 @@ class Workspace:
     def analyze(self) -> RunReport:
         """Bring gold up to date with silver."""
         return self._recorded("analyze", self._analyze)
+
+    def topple(self, fetch: bool = False) -> RunReport | None:
+        """What landed in bronze is cleaned, what landed in silver is analysed; None where nothing did.
+
+        With `fetch` what is missing is fetched first.
+        """
+        if fetch:
+            return self._recorded("watch", self._fetch, self._clean, self._analyze)
+        if steps.landed(self.lake) or steps.behind(self.lake):
+            return self._recorded("watch", self._clean, self._analyze)
+        return None
 
     def rebuild(self, layer: str, tables: Sequence[str] = ()) -> RunReport:
         """Make the tables of a layer (or those named) anew: silver from bronze, gold from silver."""
@@ -273,6 +290,15 @@ def pace_file(settings: Settings) -> Path:
     except OSError:
         state = Path(tempfile.gettempdir())
     return state / name
+
+
+def _clock_of(address: str) -> datetime:
+    import httpx
+
+    try:
+        return to_moment(httpx.get(address, timeout=10).raise_for_status().json()["now"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as exc:
+        raise SourceError(f"the clock at {address} does not tell the time ({exc}); is the simulator running?") from exc
 
 
 def _failure_of(run: steps.Run, done: steps.Done, stages: Sequence[Stage]) -> BaseException | None:

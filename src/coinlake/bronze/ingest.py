@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from coinlake.answer import Answer, pack, to_text
 from coinlake.bronze.call import MARKETS, PAGE, SIMPLE_PRICE, SOURCE, Call
+from coinlake.bronze.kind import demand_same_kind
 from coinlake.bronze.plan import (
     Known,
     Plan,
@@ -197,7 +198,7 @@ class Parts:
 
     def __init__(self, objects: Objects, run: str, at: datetime, monotonic: Callable[[], float]) -> None:
         self.written: list[str] = []
-        self._objects = objects
+        self.objects = objects
         self._name = f"{at:%Y%m%dT%H%M%SZ}-{run}"
         self._date = f"date={at:%Y-%m-%d}"
         self._monotonic = monotonic
@@ -225,7 +226,7 @@ class Parts:
             return
         path = f"{SOURCE}/{folder}/{self._date}/{self._name}-{part.number:04d}.jsonl.gz"
         # Interrupted after the object was created, the same bytes are put again: that is no second object.
-        self._objects.put(path, pack(part.answers))
+        self.objects.put(path, pack(part.answers))
         part.number, part.answers = part.number + 1, []
         self.written.append(path)
 
@@ -342,6 +343,8 @@ class _Run:
         self.waited_s += reply.waited_s
         self.answers += reply.failure is None
         self.credits += call.credits if reply.answer.status == 200 else 0
+        if reply.failure is None and self.answers == 1:
+            demand_same_kind(self.parts.objects, reply.answer)
         if reply.calls:  # a source that had no patience left asked nothing
             self.parts.add(reply.answer, call.endpoint if reply.failure is None else ERRORS)
         self.parts.close_due()

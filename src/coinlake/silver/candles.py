@@ -12,6 +12,7 @@ import duckdb
 import narwhals as nw
 
 from coinlake.engine import Frame
+from coinlake.silver import own
 from coinlake.silver.decode import Cleaned, Decoded, Field, Kind, Reader, array_elements, decoded, lacking
 from coinlake.silver.prices import ANSWER, unknown_if_zero
 from coinlake.spans import SPANS_S
@@ -94,4 +95,4 @@ def _flags() -> nw.Expr:
     ).str.strip_chars(",")
 
 
-READERS = {"coins_ohlc": Reader(decode, build)}
+READERS = {"coins_ohlc": Reader(decode, build), own.ENDPOINT: own.reader(TABLE.columns, _flags)}

@@ -38,7 +38,7 @@ def clean(lines: Lines, readers: Readers, engine: Engine) -> list[Observed]:
         engine: whose frames the cleaning runs on.
     """
     con = connect()
-    load(con, lines)
+    load(con, lines, {endpoint for endpoint, (_, reader) in readers.items() if reader.wants_bytes})
     _gate(con, readers)
     return [*_each(con, readers, engine), Observed(rejects.TABLE, _refused(con, "gated"), con.table("gated"))]
 
@@ -62,7 +62,7 @@ def _gate(con: duckdb.DuckDBPyConnection, readers: Readers) -> None:
     con.execute(
         "create or replace temp table answers as select *, case "
         f"when endpoint not in ({known}) then 'unknown_endpoint' when status <> 200 then 'not_ok' "
-        f"when not is_json then 'not_json' when endpoint in ({dollars}) "
+        f"when not is_json and body_bytes is null then 'not_json' when endpoint in ({dollars}) "
         "and not list_contains(string_split(coalesce(currency, ''), ','), 'usd') then 'not_usd' end as reason, "
         "reason is null as usable from answers"
     )

@@ -6,7 +6,8 @@ every value, and a mismatch is a reject.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -73,11 +74,15 @@ class Cleaned:
 
 @dataclass(frozen=True)
 class Reader:
-    """How the answers of an endpoint become rows: decoded by DuckDB, then cleaned on any engine."""
+    """How the answers of an endpoint become rows: decoded by DuckDB, then cleaned on any engine.
+
+    One that `wants_bytes` is given bodies that need not be JSON, as `body_bytes`, and all that was asked, as `params`.
+    """
 
     decode: Callable[[duckdb.DuckDBPyConnection, str], Decoded]
     build: Callable[[Frame], Cleaned]
     in_dollars: bool = True
+    wants_bytes: bool = False
 
 
 Lines = Sequence[tuple[str, int, Answer]]
@@ -100,15 +105,18 @@ _COLUMNS: Mapping[str, DataType] = {
     "precision": DataType.utf8(),
     "list_status": DataType.utf8(),
     "body": DataType.utf8(),
+    "params": DataType.utf8(),
+    "body_bytes": DataType.large_binary(),
 }
 
 
-def load(con: duckdb.DuckDBPyConnection, lines: Lines) -> None:
-    """Make the table `answers` of bronze lines: what was asked in columns, the body as text (null if not JSON).
+def load(con: duckdb.DuckDBPyConnection, lines: Lines, as_bytes: Collection[str] = ()) -> None:
+    """Make the table `answers` of bronze lines: what was asked in columns, the body as text (null if not JSON), and of
+    the endpoints named in `as_bytes` the very bytes instead, with all that was asked as JSON.
 
     Python and DuckDB must both take it for JSON: one lets half a surrogate pass, the other NaN.
     """
-    rows = [_row(*line) for line in lines]
+    rows = [_row(*line, as_bytes) for line in lines]
     columns: dict[str, Any] = {
         name: Array([row[number] for row in rows], type=type_) for number, (name, type_) in enumerate(_COLUMNS.items())
     }
@@ -116,8 +124,9 @@ def load(con: duckdb.DuckDBPyConnection, lines: Lines) -> None:
     bring(con, Table.from_pydict(columns), "answers", select)
 
 
-def _row(bronze_object: str, line: int, answer: Answer) -> tuple[Any, ...]:
+def _row(bronze_object: str, line: int, answer: Answer, as_bytes: Collection[str]) -> tuple[Any, ...]:
     asked = answer.params
+    raw = answer.endpoint in as_bytes
     parts = answer.path.split("/")
     return (
         bronze_object,
@@ -135,7 +144,9 @@ def _row(bronze_object: str, line: int, answer: Answer) -> tuple[Any, ...]:
         asked.get("ids"),
         asked.get("precision"),
         asked.get("status"),
-        answer.text if is_json(answer.body) else None,
+        answer.text if not raw and is_json(answer.body) else None,
+        json.dumps(dict(asked)) if raw else None,
+        answer.body if raw else None,
     )
 
 

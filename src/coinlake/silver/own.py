@@ -1,0 +1,303 @@
+"""How a history of one's own becomes candles, and how each of its lines that cannot is refused.
+
+A line is taken whole or not at all: a cell that holds no number may be the sign of cells that slipped, so the line is
+a reject, one for every cell that is wrong, with the line's number. Only an empty cell means unknown. Of lines with one
+coin and one moment the last is kept. A candle's length is a day where the file names days; else it is the median step
+of the coin, or of the file where the coin has one candle only, and has to be one of the spans.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import narwhals as nw
+
+from coinlake.answer import Answer
+from coinlake.duck import bring, connect, quoted
+from coinlake.engine import Engine, Frame
+from coinlake.lake import Lake
+from coinlake.sheet import CELLS, FORMS, NUMBERS, Unreadable, load, meaning_of, moment_of
+from coinlake.silver.clean import Readers, clean
+from coinlake.silver.decode import ROOT, Cleaned, Decoded, Reader, reject
+from coinlake.silver.prices import ANSWER, unknown_if_zero
+from coinlake.spans import DAY_S, SPANS_S
+from coinlake.table import Table
+
+ENDPOINT = "import"
+PRICES = ("open", "high", "low", "close")
+SLACK = 0.1
+"""How far a median step may lie from a span, as a part of it, to be one."""
+SHOWN = 10
+"""Most rejects of a file that are told one by one."""
+
+_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_NO_NUMBER = "(?i)[+-]?(nan|inf|infinity)"
+_KNOWN_MOMENTS = "timestamptz '1970-01-01 00:00:00+00' and timestamptz '2255-01-01 00:00:00+00'"
+"""Between any two of which the time is exact in a float64."""
+
+
+# Cells ---------------------------------------------------------------------------------------------------------------
+
+
+def decode(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
+    """One row a line whose cells are all good; a reject for every cell that is not, and for lines of other width."""
+    files = con.sql(f"select bronze_object, line, params, body_bytes from ({asked}) order by all").fetchall()
+    con.execute(f"create or replace temp table asked as select bronze_object, line, source, fetched_at from ({asked})")
+    con.execute(f"create or replace temp table cells as {_NOTHING}")
+    con.execute("create or replace temp table unread (bronze_object VARCHAR, line BIGINT, why VARCHAR)")
+    for bronze_object, line, params, body in files:
+        try:
+            _add(con, bronze_object, line, json.loads(params), body)
+        except Unreadable as exc:
+            con.execute("insert into unread values (?, ?, ?)", [bronze_object, line, f"the file {exc}"])
+    con.execute(
+        f"create or replace temp table judged as select *, {_judged()} as wrongs "
+        "from cells join asked using (bronze_object, line)"
+    )
+    con.execute(f"create or replace temp table refused as {_refused()}")
+    numbers = ", ".join(f"{name}_number as {name}_usd" for name in NUMBERS)
+    values = con.sql(
+        "select bronze_object, line, source, fetched_at, path, number, coin as coin_id, at, time_is, "
+        f"{numbers} from judged where wrong is null and len(wrongs) = 0"
+    )
+    return Decoded(values, con.table("refused"), places={"closed_at": "", "span": "", "coin_id": ""})
+
+
+_NOTHING = (
+    "select null::VARCHAR as bronze_object, null::BIGINT as line, null::VARCHAR as path, null::BIGINT as number, "
+    "null::VARCHAR as wrong, null::VARCHAR as raw, null::VARCHAR as time_is, null::VARCHAR as looks, "
+    f"null::TIMESTAMPTZ as at, {', '.join(f'null::VARCHAR as {cell}' for cell in CELLS)}, "
+    f"{', '.join(f'null::DOUBLE as {name}_number' for name in NUMBERS)} where false"
+)
+
+
+def _add(con: duckdb.DuckDBPyConnection, bronze_object: str, line: int, params: Mapping[str, str], body: bytes) -> None:
+    """Put a file's lines among the cells, with their moment and numbers read."""
+    meaning = meaning_of(params)
+    load(con, body, meaning.sheet, meaning.columns, "sheet")
+    coin = quoted(meaning.coin) if meaning.coin else "coin"
+    numbers = ", ".join(
+        f"case when regexp_full_match({name}, '{_NUMBER}') then try_cast({name} as DOUBLE) end as {name}_number"
+        for name in NUMBERS
+    )
+    con.execute(
+        f"insert into cells by name select ? as bronze_object, ? as line, "
+        f"'$.{meaning.sheet.place}[' || number || ']' as path, number, wrong, raw, ? as time_is, ? as looks, "
+        f"{moment_of(meaning.date_form, 'moment')} as at, {coin} as coin, moment, {', '.join(NUMBERS)}, {numbers} "
+        "from sheet",
+        [bronze_object, line, meaning.time_is, FORMS[meaning.date_form].looks],
+    )
+
+
+def _judged() -> str:
+    """SQL: a list of what is wrong with a line's cells, each with its place, rule, text and a word of help."""
+    wrongs = [*_coin_wrongs(), *_moment_wrongs(), *[each for name in NUMBERS for each in _number_wrongs(name)]]
+    structs = [
+        f"{{'bad': coalesce({when}, false), 'place': {_place(cell)}, 'rule': '{rule}', 'value': {cell}, 'detail': {detail}}}"
+        for cell, rule, when, detail in wrongs
+    ]
+    return f"list_filter([{', '.join(structs)}], lambda each: each.bad)"
+
+
+def _place(cell: str) -> str:
+    """SQL: where below its line a cell is, by what it is taken for."""
+    return "case time_is when 'day' then '.day' else '.time' end" if cell == "moment" else f"'.{cell}'"
+
+
+_Wrong = tuple[str, str, str, str]
+"""A cell, the rule that it breaks, when it does (SQL), and a word of help (SQL)."""
+
+
+def _coin_wrongs() -> list[_Wrong]:
+    help_ = "'expected a CoinGecko id in small letters, such as bitcoin: symbols are shared by several coins'"
+    return [
+        ("coin", "missing", "coin is null", "'no coin'"),
+        ("coin", "not_allowed", r"regexp_matches(coin, '[A-Z\s]')", help_),
+    ]
+
+
+def _moment_wrongs() -> list[_Wrong]:
+    return [
+        ("moment", "missing", "moment is null", "'no date'"),
+        ("moment", "wrong_type", "moment is not null and at is null", "'expected a date like ' || looks"),
+        ("moment", "time_out_of_range", f"at not between {_KNOWN_MOMENTS}", "'no candle is that old or that new'"),
+        (
+            "moment",
+            "wrong_type",
+            "time_is = 'day' and at <> date_trunc('day', at)",
+            "'expected a day, got a moment within one'",
+        ),
+    ]
+
+
+def _number_wrongs(name: str) -> list[_Wrong]:
+    no_number = f"regexp_full_match({name}, '{_NO_NUMBER}')"
+    help_ = (
+        f"case when {name} like '%,%' then 'expected digits with a decimal point and no commas, such as 1234.5' "
+        f"when regexp_matches({name}, '[$€£¥%]|[A-Za-z]') and regexp_matches({name}, '[0-9]') "
+        "then 'expected a bare number: no sign of a currency, no unit' "
+        "else 'expected a number; leave the cell empty where it is unknown' end"
+    )
+    return [
+        (name, "not_finite", no_number, "'no finite number; leave the cell empty where it is unknown'"),
+        (name, "not_finite", f"isinf({name}_number)", "'larger than a float64 can be'"),
+        (name, "wrong_type", f"{name} is not null and {name}_number is null and not {no_number}", help_),
+        (name, "out_of_range", f"{name}_number < 0", "'cannot be below zero'"),
+    ]
+
+
+def _refused() -> str:
+    """SQL: the rejects of whole files, of lines that do not fit the header, and of single cells."""
+    none = {"coin_id": "null"}
+    files = "unread join asked using (bronze_object, line)"
+    unread = f"select {reject('unreadable_file', ROOT, detail='why', **none)} from {files}"
+    lines = f"select {reject('unreadable_file', 'path', 'raw', 'wrong', **none)} from judged where wrong is not null"
+    cells = "(select *, unnest(wrongs) as each from judged where wrong is null)"
+    rules = ("missing", "not_allowed", "not_finite", "out_of_range", "time_out_of_range", "wrong_type")
+    of_cells = [
+        f"select {reject(rule, 'path || each.place', 'each.value', 'each.detail', coin_id='coin')} "
+        f"from {cells} where each.rule = '{rule}'"
+        for rule in rules
+    ]
+    return " union all ".join([unread, lines, *of_cells])
+
+
+# Candles -------------------------------------------------------------------------------------------------------------
+
+
+def reader(columns: Collection[str], flags: Callable[[], nw.Expr]) -> Reader:
+    """How imports become the rows of a table with these columns, whose `flags` are computed from the others."""
+    return Reader(decode, lambda lines: build(lines, columns, flags), in_dollars=False, wants_bytes=True)
+
+
+def build(lines: Frame, columns: Collection[str], flags: Callable[[], nw.Expr]) -> Cleaned:
+    """Candles of lines; lines repeated by a later one, and candles of no known length, are rejects."""
+    alike = [*ANSWER, "coin_id", "at"]
+    counted = lines.with_columns(
+        _nth=nw.col("path").cum_count().over(*alike, order_by="number"), _of=nw.len().over(*alike)
+    )
+    last = counted.filter(nw.col("_nth") == nw.col("_of"))
+    placed = _with_span(last)
+    known = placed.filter(~nw.col("span").is_null())
+    priced = known.with_columns(
+        closed_at=_closed_at(), **{f"{name}_usd": unknown_if_zero(f"{name}_usd") for name in PRICES}
+    )
+    spans = ", ".join(SPANS_S)
+    refused = [
+        _rejects(
+            counted.filter(nw.col("_nth") != nw.col("_of")), "duplicated_timestamp", "a later line is of the same"
+        ),
+        _rejects(
+            placed.filter(nw.col("span").is_null()),
+            "not_allowed",
+            f"the median step of its moments is none of {spans}; a column of days is named with --mapping day=COLUMN",
+        ),
+    ]
+    rows = priced.with_columns(flags=flags()).select(*columns, "path")
+    return Cleaned(rows, nw.concat(refused, how="vertical"))
+
+
+def _with_span(lines: Frame) -> Frame:
+    coin = [*ANSWER, "coin_id"]
+    before = nw.col("at").shift(1).over(*coin, order_by="at")
+    steps = lines.with_columns(_step=(nw.col("at") - before).dt.total_seconds().cast(nw.Float64))
+    of_coin = steps.group_by(*coin).agg(_of_coin=nw.col("_step").median())
+    of_file = steps.group_by(*ANSWER).agg(_of_file=nw.col("_step").median())
+    joined = lines.join(of_coin, on=coin, how="left").join(of_file, on=ANSWER, how="left")
+    step = nw.when(nw.col("_of_coin").is_null()).then(nw.col("_of_file")).otherwise(nw.col("_of_coin"))
+    is_day = nw.col("time_is") == "day"
+    timed = joined.with_columns(_step=nw.when(is_day).then(nw.lit(float(DAY_S))).otherwise(step))
+    span = nw.lit(None, dtype=nw.String)
+    for name, seconds in SPANS_S.items():
+        near = (nw.col("_step") >= seconds * (1 - SLACK)) & (nw.col("_step") <= seconds * (1 + SLACK))
+        span = nw.when(near).then(nw.lit(name)).otherwise(span)
+    return timed.with_columns(span=span)
+
+
+def _closed_at() -> nw.Expr:
+    ended = nw.col("at")
+    for name, seconds in SPANS_S.items():
+        opens = (nw.col("span") == name) & (nw.col("time_is") != "closes")
+        ended = nw.when(opens).then(nw.col("at") + timedelta(seconds=seconds)).otherwise(ended)
+    return ended
+
+
+def _rejects(lines: Frame, rule: str, detail: str) -> Frame:
+    nothing = {name: nw.lit(None, dtype=nw.String) for name in ("granularity", "value")}
+    no_day = {name: nw.lit(None, dtype=nw.Date) for name in ("first_day", "last_day")}
+    kept = lines.select(*ANSWER, "path", "source", "coin_id", "fetched_at")
+    return kept.with_columns(rule=nw.lit(rule), detail=nw.lit(detail), **nothing, **no_day)
+
+
+# Before it is written ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a file gives: its candles by number, coins, spans and days, and what of it is refused.
+
+    `rejects` counts by rule, `refused_lines` the lines, `shown` holds the first rejects. `finished_until` is the end
+    of the newest candle that has ended by the answer's time.
+    """
+
+    rows: int
+    coins: tuple[str, ...]
+    spans: tuple[str, ...]
+    first_closed_at: datetime | None
+    last_closed_at: datetime | None
+    finished_until: datetime | None
+    refused_lines: int
+    rejects: Mapping[str, int]
+    shown: tuple[Mapping[str, Any], ...]
+
+
+def taken(answer: Answer, readers: Readers, engine: Engine) -> Taken:
+    """What an import would give, by the very step that cleans it; nothing is written."""
+    found = clean([("not yet in bronze", 1, answer)], readers, engine)
+    table, _ = readers[ENDPOINT]
+    rows = next(each.rows for each in found if each.table is table)
+    refused = next(each.rejects for each in found if each.table is table)
+    at = f"make_timestamptz({round(answer.fetched_at.timestamp() * 1e6)})"
+    moments = ", ".join(f"epoch_us({each})" for each in ("min(closed_at)", "max(closed_at)"))
+    [(count, coins, spans, first, last, ended)] = rows.aggregate(
+        f"count(*), list_sort(list(distinct coin_id)), list_sort(list(distinct span)), {moments}, "
+        f"epoch_us(max(closed_at) filter (closed_at <= {at}))"
+    ).fetchall()
+    rules = refused.aggregate("rule, count(*)", "rule").order("rule").fetchall()
+    line = r"regexp_extract(path, '\[(\d+)\]', 1)"
+    [(lines,)] = refused.aggregate(f"count(distinct {line})").fetchall()
+    shown = refused.order(f"try_cast({line} as BIGINT) nulls first, path, rule").limit(SHOWN)
+    return Taken(
+        rows=count,
+        coins=tuple(coins or ()),
+        spans=tuple(spans or ()),
+        first_closed_at=_moment(first),
+        last_closed_at=_moment(last),
+        finished_until=_moment(ended),
+        refused_lines=lines,
+        rejects=dict(rules),
+        shown=tuple(
+            dict(zip(("place", "rule", "value", "detail"), row, strict=True))
+            for row in shown.project("path, rule, value, detail").fetchall()
+        ),
+    )
+
+
+def _moment(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+
+
+def knows(lake: Lake, tables: Collection[Table], coin: str) -> bool:
+    """Whether some table of the lake has met a coin."""
+    return any(_has(lake, table, coin) for table in tables if "coin_id" in table.key)
+
+
+def _has(lake: Lake, table: Table, coin: str) -> bool:
+    con = connect()
+    bring(con, lake.read(table, ["coin_id"], where=f"coin_id = {quoted(coin)}"), "met", rest="limit 1")
+    return bool(con.table("met").fetchall())
