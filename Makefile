@@ -14,7 +14,7 @@ PYTEST = pytest -n 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL = help
-.PHONY: help run test check docs lock clean
+.PHONY: help run test check bench docs lock clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: $(READY) ## all that must hold: style, types, layers, every test, coverag
 	lint-imports
 	TZ=Australia/Sydney $(PYTEST) -q -m "not slow"
 	$(PYTEST) --cov --cov-report=term --cov-fail-under=90
+
+bench: $(READY) ## how fast the main job is beside its rivals; the figures go to benchmarks/results/
+	python benchmarks
 
 docs: $(READY) ## write docs/tables.md anew from the tables' contracts
 	python -m coinlake.catalog > docs/tables.new

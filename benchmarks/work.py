@@ -90,7 +90,8 @@ def read_json(folder: Path) -> float:
     con = duckdb.connect()
     began = time.perf_counter()
     rows = con.sql(
-        f"select count(*) from (select unnest(prices) from read_json('{folder}/bodies.json', format = 'newline_delimited', "
+        f"select count(*) from (select unnest(prices) from read_json('{folder}/bodies.json', "
+        "format = 'newline_delimited', "
         "columns = {prices: 'DOUBLE[][]', market_caps: 'DOUBLE[][]', total_volumes: 'DOUBLE[][]'}))"
     ).fetchall()[0][0]
     lasted = time.perf_counter() - began

@@ -207,10 +207,8 @@ def rows_twice(lake: Path) -> dict[str, int]:
     con = opened(lake)
     counted = {
         name: con.execute(
-            f"select coalesce(sum(n - 1), 0) from (select count(*) as n from {name.replace('.', '_')} group by all)"
-            if name == "silver.runs"
-            else "select coalesce(sum(n - 1), 0) from (select count(*) as n from "
-            f"{name.replace('.', '_')} group by {', '.join(_identity(name))})"
+            "select coalesce(sum(n - 1), 0) from "
+            f"(select count(*) as n from {name.replace('.', '_')} group by {', '.join(_identity(name))})"
         ).fetchall()[0][0]
         for name in table_names(lake)
         if name.startswith("silver.")
@@ -221,7 +219,8 @@ def rows_twice(lake: Path) -> dict[str, int]:
 def _identity(name: str) -> tuple[str, ...]:
     if name == "silver.rejects":
         return ("bronze_object", "line", "path", "rule")
-    return (*KEYS[name.split(".")[1]], "fetched_at", "bronze_object", "line")
+    key = ("run",) if name == "silver.runs" else KEYS[name.split(".")[1]]
+    return (*key, "fetched_at", "bronze_object", "line")
 
 
 def orphans(lake: Path) -> list[str]:

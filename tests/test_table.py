@@ -145,8 +145,8 @@ def test_a_table_holds_together(table: Table) -> None:
         assert table.required(table.dated_by)
     if table.is_observations:
         assert set(PROVENANCE) <= set(table.columns)
-        assert table.unique_by[-len(ORDER) :] == ORDER or set(ORDER) <= set(table.unique_by)
-    assert not table.layer == "silver" or not any(read.startswith("gold.") for read in table.reads)
+        assert set(ORDER) <= set(table.unique_by)
+    assert table.layer != "silver" or not any(read.startswith("gold.") for read in table.reads)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -185,4 +185,5 @@ def test_a_fingerprint_changes_with_the_settings_and_only_with_them() -> None:
 
 
 def test_the_page_of_tables_does_not_lag() -> None:
-    assert (ROOT / "docs/tables.md").read_text() == catalog.document(), "run `make docs`"
+    lags = (ROOT / "docs/tables.md").read_text() != catalog.document()
+    assert not lags, "docs/tables.md lags behind the tables: run `make docs`"

@@ -410,30 +410,43 @@ def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV or Parquet files.")],
     source: Annotated[str, typer.Option("--source", metavar="NAME", help="Whose numbers these are.")],
     mapping: Annotated[
-        str, typer.Option("--mapping", metavar="COL=NAME,...", help="What columns mean where it is not plain.")
+        str,
+        typer.Option(
+            "--mapping",
+            metavar="WHAT=COLUMN,...",
+            help="Which columns to take for coin, day or time, open, high, low, close, volume; - for none.",
+        ),
     ] = "",
     coin: Annotated[str | None, typer.Option("--coin", metavar="ID", help="The coin, where no column says.")] = None,
     time_is: Annotated[
         str, typer.Option("--time-is", metavar="opens|closes", help="Which end of a candle its time names.")
     ] = "opens",
+    date_form: Annotated[
+        str | None,
+        typer.Option(
+            "--date-form",
+            metavar="NAME",
+            help="The form of its dates where they do not tell: dmy, mdy, iso_day, unix_s...",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be taken, write nothing.")] = False,
 ) -> None:
     """Take histories of your own into bronze and silver: CSV or Parquet of coin, time, and prices."""
-    from coinlake.screen import anything
+    from coinlake.screen import import_view
 
     if time_is not in {"opens", "closes"}:
         raise typer.BadParameter(f"{time_is!r} is neither opens nor closes", param_hint="--time-is")
     means = _pairs(mapping)
-    report = door.workspace().import_files(list(map(str, files)), source, means, coin, time_is, dry_run)
-    door.answer(report, anything)
+    report = door.workspace().import_files(list(map(str, files)), source, means, coin, time_is, date_form, dry_run)
+    door.answer(report, import_view)
 
 
 def _pairs(joined: str) -> dict[str, str]:
     pairs = [each.partition("=") for each in _names(joined)]
-    for column, equals, meaning in pairs:
-        if not (column.strip() and equals and meaning.strip()):
-            raise typer.BadParameter(f"{column!r} should be column=name, such as Close=close", param_hint="--mapping")
-    return {column.strip(): meaning.strip() for column, _, meaning in pairs}
+    for what, equals, column in pairs:
+        if not (what.strip() and equals and column.strip()):
+            raise typer.BadParameter(f"{what!r} should be what=COLUMN, such as close=Last", param_hint="--mapping")
+    return {what.strip(): column.strip() for what, _, column in pairs}
 
 
 @_command("export", _PLACES, job=True)

@@ -432,6 +432,37 @@ def run_view(report: Mapping[str, Any]) -> RenderableType:
     )
 
 
+def import_view(report: Mapping[str, Any]) -> RenderableType:
+    """How each file was understood, what it gave and what of it was refused; then what the run did."""
+    views = [view for file in report["files"] for view in _imported(file, report["dry_run"])]
+    return _apart(*views, *([run_view(report["run"])] if report["run"] else []))
+
+
+def _imported(file: Mapping[str, Any], is_dry: bool) -> list[RenderableType]:
+    each = "a UTC day" if file["time_is"] == "day" else f"when a candle {file['time_is']}"
+    coins = ", ".join(file["coins"]) if len(file["coins"]) <= 10 else f"{len(file['coins']):,} coins"
+    lies = "nothing was written" if is_dry else f"in {file['bronze_object']}"
+    if file["imported_before"]:
+        lies = f"nothing to do: in {file['bronze_object']} since {file['imported_before']}"
+    view = facts(
+        {
+            "columns": ", ".join(f"{what} from {column}" for what, column in file["columns"].items()),
+            "left out": ", ".join(file["left_out"]),
+            "dates": f"like {file['dates']}; each is {each}",
+            "coins": coins + (f" (by {file['coin_from']})" if file["coin_from"] else ""),
+            "rows": f"{file['rows']:,} of {file['lines']:,} lines, candles of {', '.join(file['spans'])}",
+            "closes": f"{file['first_closed_at']} to {file['last_closed_at']}",
+            "gaps": f"{file['gaps']:,} candles between them are not there" if file["gaps"] else "",
+            "refused": f"lines: {file['refused_lines']:,}; {text(_listed(file['rejects']))}" if file["rejects"] else "",
+            "bronze": lies,
+        },
+        file["file"],
+    )
+    more = sum(file["rejects"].values()) - len(file["shown"])
+    title = f"Refused (and {more:,} more)" if more else "Refused"
+    return [view, *([grid(file["shown"], title)] if file["shown"] else [])]
+
+
 def _row(value: Any) -> str:
     """A small row in one line."""
     return " ".join(map(text, value.values())) if isinstance(value, Mapping) else text(value)

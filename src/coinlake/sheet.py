@@ -279,6 +279,10 @@ def meaning_of(params: Mapping[str, str]) -> Meaning:
     try:
         header, columns = json.loads(params["header"]), json.loads(params["columns"])
         sheet = Sheet(params["format"], params.get("delimiter", ""), tuple(header))
-        return Meaning(sheet, columns, params.get("coin"), params["date_form"], params["time_is"])
-    except (KeyError, ValueError, TypeError) as exc:
-        raise Unreadable("does not say how it is to be understood: import the file again") from exc
+        meaning = Meaning(sheet, columns, params.get("coin"), params["date_form"], params["time_is"])
+        whole = set(columns) <= set(CELLS) and set(columns.values()) <= set(header) and meaning.date_form in FORMS
+    except (KeyError, ValueError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise Unreadable("does not say how it is to be understood: import it again")
+    return meaning

@@ -18,6 +18,7 @@ from coinlake.bronze.plan import Known, Wish, days_of
 from coinlake.duck import bring, connect, quoted
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
+from coinlake.errors import LakeError
 from coinlake.lake import Lake
 
 RUNS = "_runs"
@@ -34,7 +35,7 @@ _ENDPOINTS = {
     ask.SIMPLE_PRICE: ("silver.prices", "coin_id"),
     ask.OHLC: ("silver.candles", "coin_id"),
     ask.GLOBAL: ("silver.global_market", "''"),
-    ask.COINS_LIST: ("silver.coins", "''"),
+    ask.COINS_LIST: ("silver.coins", "case when is_active then 'active' else 'inactive' end"),
 }
 """By endpoint, the table that its answers become and what one of them is about."""
 
@@ -50,7 +51,7 @@ def survey(lake: Lake, wish: Wish, at: datetime, pending: Iterable[str]) -> Know
     found.from_silver(lake, wish.coins or universe or (), wish, at)
     for path in pending:
         if not path.startswith("_"):
-            for answer in unpack(lake.objects.get(path)):
+            for answer in _answers(lake, path):
                 found.from_answer(answer)
     return Known(
         universe=universe,
@@ -60,7 +61,7 @@ def survey(lake: Lake, wish: Wish, at: datetime, pending: Iterable[str]) -> Know
         prices_at=found.fetched_at[ask.SIMPLE_PRICE],
         candles_at=found.fetched_at[ask.OHLC],
         global_at=found.fetched_at[ask.GLOBAL].get(""),
-        coins_at=found.fetched_at[ask.COINS_LIST].get(""),
+        coins_at=found.both_lists_at(),
         unknown_coins=_unknown(runs, at),
         credits_month=credits(lake, runs, lambda began: (began.year, began.month) == (at.year, at.month)),
         credits_today=credits(lake, runs, lambda began: began.date() == at.date()),
@@ -114,7 +115,12 @@ class _Found:
             self._days(granularity, call.coin_id, *days)
             self._newest(granularity, call.coin_id, answer.fetched_at)
         elif answer.endpoint in _ENDPOINTS:
-            self._fetched(answer.endpoint, call.coin_id or "", answer.fetched_at)
+            self._fetched(answer.endpoint, call.coin_id or call.params.get("status", ""), answer.fetched_at)
+
+    def both_lists_at(self) -> datetime | None:
+        """When the coins were last listed. One list without the other says the wrong thing about those on both."""
+        lists = self.fetched_at[ask.COINS_LIST]
+        return min(lists["active"], lists["inactive"]) if {"active", "inactive"} <= lists.keys() else None
 
     def _days(self, granularity: str, coin: str, first: date, last: date) -> None:
         self.covered[granularity, coin] |= {first + n * _DAY for n in range((last - first).days + 1)}
@@ -156,12 +162,20 @@ def credits(lake: Lake, runs: Iterable[Record], counts: Callable[[datetime], boo
     """Credits of the runs that count; of one that never ended, the answers that it left in bronze."""
     mine = [run for run in runs if counts(run["began_at"])]
     killed = [f"-{run['run']}-" for run in mine if not run["ended_at"]]
-    return sum(run["credits"] or 0 for run in mine) + (_answers(lake, killed) if killed else 0)
+    return sum(run["credits"] or 0 for run in mine) + (_answered(lake, killed) if killed else 0)
 
 
-def _answers(lake: Lake, killed: list[str]) -> int:
+def _answers(lake: Lake, path: str) -> list[Answer]:
+    """What a bronze object says; a damaged one says nothing, so what it held is fetched again."""
+    try:
+        return list(unpack(lake.objects.get(path)))
+    except LakeError:
+        return []
+
+
+def _answered(lake: Lake, killed: list[str]) -> int:
     paths = [each.path for each in lake.objects.list(ask.SOURCE) if any(name in each.path for name in killed)]
-    return sum(answer.status == 200 for path in paths for answer in unpack(lake.objects.get(path)))
+    return sum(answer.status == 200 for path in paths for answer in _answers(lake, path))
 
 
 def _unknown(runs: Iterable[Record], at: datetime) -> frozenset[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,21 +133,38 @@ class Workspace:
         mapping: Mapping[str, str],
         coin: str | None,
         time_is: str,
+        date_form: str | None,
         dry_run: bool,
-    ) -> Any:
-        """Bring own histories into bronze, silver and gold; see `coinlake.bronze.own`."""
+    ) -> dict[str, Any]:
+        """Bring own histories into bronze, silver and gold: all files or, where one cannot be used, none.
+
+        What each gives is found out by the very step that will clean it; see `coinlake.bronze.own` and
+        `coinlake.silver.own`. A file that is in bronze already is not put there again.
+        """
         from coinlake.bronze import own
+        from coinlake.silver import own as cleaning
 
-        planned = [own.read(Path(name), source, mapping, coin, time_is) for name in files]
-        if dry_run:
-            return own.report_of(planned, (), None)
-        run: dict[str, Any] = {}
+        at = self.now()
+        knows = partial(cleaning.knows, self.lake, catalog.layer("silver"))
+        planned: list[tuple[own.Planned, cleaning.Taken, own.Before | None]] = []
+        for number, name in enumerate(files):
+            self.report(Progress("read", number, len(files), name))
+            each = own.read(Path(name), source, mapping, coin, time_is, date_form, knows)
+            taken = cleaning.taken(each.answer(at), catalog.readers(), self.engine)
+            planned.append((each, taken, own.imported_before(self.lake, each, taken.finished_until)))
+        own.demand_use([(each, taken.rows, taken.shown) for each, taken, _ in planned])
+        fresh = own.only_once([each for each, _, before in planned if before is None])
+        objects: list[str] = []
 
-        def bring(named: steps.Run, done: steps.Done) -> None:
-            run["objects"] = own.put(self.lake, planned, named.name, named.began_at)
+        def bring(run: steps.Run, done: steps.Done) -> None:
+            objects.extend(own.put(self.lake, fresh, run.name, run.began_at))
 
-        report = self._recorded(f"import {source}", bring, self._clean, self._analyze)
-        return own.report_of(planned, run["objects"], asdict(report))
+        run = None if dry_run else self._recorded(f"import {source}", bring, self._clean, self._analyze)
+        lies_in = {each.content: path for each, path in zip(fresh, objects, strict=False)}
+        told = [
+            {**own.told(each, before, lies_in.get(each.content)), **asdict(taken)} for each, taken, before in planned
+        ]
+        return {"source": source, "dry_run": dry_run, "files": told, "run": asdict(run) if run else None}
 
     def tidy(self) -> dict[str, Any]:
         """Join small files, remove what nothing refers to and is old enough."""
@@ -195,7 +213,7 @@ class Workspace:
 
         A failure in fetching is held back until what landed has been cleaned and analysed.
         """
-        run = steps.Run(secrets.token_hex(4), command, self.settings.plan, self.now())
+        run = steps.Run(_new_name(), command, self.settings.plan, self.now())
         done, began_s = steps.Done(), time.monotonic()
         steps.begin(self.lake, run)
         failure = _failure_of(run, done, stages)
@@ -221,11 +239,9 @@ class Workspace:
     def _analyze(self, run: steps.Run, done: steps.Done, anew: Sequence[str] = ()) -> None:
         report = self._told_of(run)
         steps.analyze_tables(self.lake, self.engine, self.settings.source_order, done, report, anew)
-        written = {made.table for made in done.made if made.how != "unchanged"}
-        if written:
+        if any(made.how != "unchanged" for made in done.made):
             upkeep.compact(self.lake, [entry.table for entry in catalog.entries().values()])
-        if written & set(exports.EXPORTED):
-            done.exports = self.export()
+        done.exports = exports.refresh(self.lake)
 
     def _told_of(self, run: steps.Run) -> Report:
         """Progress, with the name of the run it is of."""
@@ -274,6 +290,13 @@ class Workspace:
         )
         with CoinGecko(chosen.api_url, chosen.plan, chosen.api_key.reveal(), pace, self.now) as source:
             yield source
+
+
+def _new_name() -> str:
+    """A name for a run. Names sort as the runs began, by the machine's clock: bronze objects are named after them, and
+    of two that were fetched at the same moment of a clock that stands still the later one is the newer.
+    """
+    return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(2)}"
 
 
 def pace_file(settings: Settings) -> Path:

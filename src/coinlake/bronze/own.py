@@ -68,6 +68,11 @@ class Planned:
     coin_from: str
     lines: int
 
+    @property
+    def content(self) -> tuple[str, ...]:
+        """What makes an import the same as another: whose it is, its bytes, and how they are understood."""
+        return (self.source, self.sha256, *map(str, sorted(self.meaning.as_params().items())))
+
     def answer(self, at: datetime) -> Answer:
         """The file as an answer of its source, read again.
 
@@ -326,11 +331,9 @@ def _names_days(con: duckdb.DuckDBPyConnection, form: str, kind: str, explicit: 
         raise ConfigError("--time-is closes is for moments, and day= names a column of days: use time= for it")
     if explicit or closes:
         return kind == "day" and not closes
-    moment = moment_of(form, "moment")
-    timed = "moment like '%:%'" if not form.startswith("unix") else "true"
-    sql = (
-        f"select bool_and(at = date_trunc('day', at)), bool_or({timed}) from (select moment, {moment} as at from lines)"
-    )
+    timed = "true" if form.startswith("unix") else "moment like '%:%'"
+    dates = f"select moment, {moment_of(form, 'moment')} as dated_at from lines"
+    sql = f"select bool_and(dated_at = date_trunc('day', dated_at)), bool_or({timed}) from ({dates})"
     [(at_midnight, has_time)] = con.sql(sql).fetchall()
     return bool(at_midnight) and (kind == "day" or not has_time)
 
@@ -360,6 +363,27 @@ def _answers(lake: Lake, path: str) -> list[Answer]:
         return []
 
 
+def demand_use(found: Iterable[tuple[Planned, int, Sequence[Mapping[str, Any]]]]) -> None:
+    """See that every file gives a row; found are the file, its rows, and its first rejects.
+
+    Raises:
+        ConfigError: a file gives none, so that it was surely misunderstood; the sentence says what its lines lack.
+    """
+    for planned, rows, rejects in found:
+        if not rows:
+            place, value, detail = (rejects[0][name] for name in ("place", "value", "detail"))
+            why = f"{place} is {value!r}, {detail}" if value else f"{place}: {detail}"
+            raise ConfigError(f"{planned.path}: not one of its lines can be used ({why})")
+
+
+def only_once(planned: Iterable[Planned]) -> list[Planned]:
+    """The files without those that say the same as another before them."""
+    firsts: dict[tuple[str, ...], Planned] = {}
+    for each in planned:
+        firsts.setdefault(each.content, each)
+    return list(firsts.values())
+
+
 def put(lake: Lake, planned: Sequence[Planned], run: str, at: datetime) -> list[str]:
     """Write each file's bytes into an object of its own; returns their paths below the bronze root, in order.
 
@@ -380,7 +404,7 @@ def put(lake: Lake, planned: Sequence[Planned], run: str, at: datetime) -> list[
 # Telling -------------------------------------------------------------------------------------------------------------
 
 
-def told(planned: Planned, before: Before | None, bronze_object: str) -> dict[str, Any]:
+def told(planned: Planned, before: Before | None, bronze_object: str | None) -> dict[str, Any]:
     """How a file was understood and where it lies, for a person and for machines."""
     meaning = planned.meaning
     when = "day" if meaning.time_is == "day" else "time"

@@ -103,7 +103,7 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
 
 def _candles(candles: Frame) -> Frame:
     finished = candles.filter(~nw.col("flags").str.contains("unfinished"))
-    seconds = nw.lit(None, dtype=nw.Int64)
+    seconds = nw.lit(max(SPANS_S.values()))  # of the longest, if of none before it: a null would make pandas' floats
     for name, length in SPANS_S.items():
         seconds = nw.when(nw.col("span") == name).then(nw.lit(length)).otherwise(seconds)
     return finished.with_columns(span_s=seconds, day=_day_of("closed_at"))

@@ -55,15 +55,13 @@ def decode(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
             _add(con, bronze_object, line, json.loads(params), body)
         except Unreadable as exc:
             con.execute("insert into unread values (?, ?, ?)", [bronze_object, line, f"the file {exc}"])
-    con.execute(
-        f"create or replace temp table judged as select *, {_judged()} as wrongs "
-        "from cells join asked using (bronze_object, line)"
-    )
+    suspect = f"wrong is not null or {' or '.join(f'coalesce({each[2]}, false)' for each in _wrongs())}"
+    con.execute(f"create or replace temp table judged as select *, {suspect} as is_bad from cells")
     con.execute(f"create or replace temp table refused as {_refused()}")
     numbers = ", ".join(f"{name}_number as {name}_usd" for name in NUMBERS)
     values = con.sql(
-        "select bronze_object, line, source, fetched_at, path, number, coin as coin_id, at, time_is, "
-        f"{numbers} from judged where wrong is null and len(wrongs) = 0"
+        "select bronze_object, line, source, fetched_at, path, number, coin as coin_id, dated_at, time_is, "
+        f"{numbers} from judged join asked using (bronze_object, line) where not is_bad"
     )
     return Decoded(values, con.table("refused"), places={"closed_at": "", "span": "", "coin_id": ""})
 
@@ -71,7 +69,7 @@ def decode(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
 _NOTHING = (
     "select null::VARCHAR as bronze_object, null::BIGINT as line, null::VARCHAR as path, null::BIGINT as number, "
     "null::VARCHAR as wrong, null::VARCHAR as raw, null::VARCHAR as time_is, null::VARCHAR as looks, "
-    f"null::TIMESTAMPTZ as at, {', '.join(f'null::VARCHAR as {cell}' for cell in CELLS)}, "
+    f"null::TIMESTAMPTZ as dated_at, {', '.join(f'null::VARCHAR as {cell}' for cell in CELLS)}, "
     f"{', '.join(f'null::DOUBLE as {name}_number' for name in NUMBERS)} where false"
 )
 
@@ -86,20 +84,20 @@ def _add(con: duckdb.DuckDBPyConnection, bronze_object: str, line: int, params: 
         for name in NUMBERS
     )
     con.execute(
-        f"insert into cells by name select ? as bronze_object, ? as line, "
+        "insert into cells by name select ? as bronze_object, ? as line, "
         f"'$.{meaning.sheet.place}[' || number || ']' as path, number, wrong, raw, ? as time_is, ? as looks, "
-        f"{moment_of(meaning.date_form, 'moment')} as at, {coin} as coin, moment, {', '.join(NUMBERS)}, {numbers} "
-        "from sheet",
+        f"{moment_of(meaning.date_form, 'moment')} as dated_at, {coin} as coin, moment, {', '.join(NUMBERS)}, "
+        f"{numbers} from sheet",
         [bronze_object, line, meaning.time_is, FORMS[meaning.date_form].looks],
     )
 
 
-def _judged() -> str:
+def _found_wrong() -> str:
     """SQL: a list of what is wrong with a line's cells, each with its place, rule, text and a word of help."""
-    wrongs = [*_coin_wrongs(), *_moment_wrongs(), *[each for name in NUMBERS for each in _number_wrongs(name)]]
     structs = [
-        f"{{'bad': coalesce({when}, false), 'place': {_place(cell)}, 'rule': '{rule}', 'value': {cell}, 'detail': {detail}}}"
-        for cell, rule, when, detail in wrongs
+        f"{{'bad': coalesce({when}, false), 'place': {_place(cell)}, 'rule': '{rule}', 'value': {cell}, "
+        f"'detail': {detail}}}"
+        for cell, rule, when, detail in _wrongs()
     ]
     return f"list_filter([{', '.join(structs)}], lambda each: each.bad)"
 
@@ -113,6 +111,10 @@ _Wrong = tuple[str, str, str, str]
 """A cell, the rule that it breaks, when it does (SQL), and a word of help (SQL)."""
 
 
+def _wrongs() -> list[_Wrong]:
+    return [*_coin_wrongs(), *_moment_wrongs(), *[each for name in NUMBERS for each in _number_wrongs(name)]]
+
+
 def _coin_wrongs() -> list[_Wrong]:
     help_ = "'expected a CoinGecko id in small letters, such as bitcoin: symbols are shared by several coins'"
     return [
@@ -124,12 +126,12 @@ def _coin_wrongs() -> list[_Wrong]:
 def _moment_wrongs() -> list[_Wrong]:
     return [
         ("moment", "missing", "moment is null", "'no date'"),
-        ("moment", "wrong_type", "moment is not null and at is null", "'expected a date like ' || looks"),
-        ("moment", "time_out_of_range", f"at not between {_KNOWN_MOMENTS}", "'no candle is that old or that new'"),
+        ("moment", "wrong_type", "moment is not null and dated_at is null", "'expected a date like ' || looks"),
+        ("moment", "time_out_of_range", f"dated_at not between {_KNOWN_MOMENTS}", "'no candle is so old or so new'"),
         (
             "moment",
             "wrong_type",
-            "time_is = 'day' and at <> date_trunc('day', at)",
+            "time_is = 'day' and dated_at <> date_trunc('day', dated_at)",
             "'expected a day, got a moment within one'",
         ),
     ]
@@ -154,10 +156,11 @@ def _number_wrongs(name: str) -> list[_Wrong]:
 def _refused() -> str:
     """SQL: the rejects of whole files, of lines that do not fit the header, and of single cells."""
     none = {"coin_id": "null"}
+    bad = "judged join asked using (bronze_object, line) where is_bad"
     files = "unread join asked using (bronze_object, line)"
     unread = f"select {reject('unreadable_file', ROOT, detail='why', **none)} from {files}"
-    lines = f"select {reject('unreadable_file', 'path', 'raw', 'wrong', **none)} from judged where wrong is not null"
-    cells = "(select *, unnest(wrongs) as each from judged where wrong is null)"
+    lines = f"select {reject('unreadable_file', 'path', 'raw', 'wrong', **none)} from {bad} and wrong is not null"
+    cells = f"(select *, unnest({_found_wrong()}) as each from {bad} and wrong is null)"
     rules = ("missing", "not_allowed", "not_finite", "out_of_range", "time_out_of_range", "wrong_type")
     of_cells = [
         f"select {reject(rule, 'path || each.place', 'each.value', 'each.detail', coin_id='coin')} "
@@ -177,7 +180,7 @@ def reader(columns: Collection[str], flags: Callable[[], nw.Expr]) -> Reader:
 
 def build(lines: Frame, columns: Collection[str], flags: Callable[[], nw.Expr]) -> Cleaned:
     """Candles of lines; lines repeated by a later one, and candles of no known length, are rejects."""
-    alike = [*ANSWER, "coin_id", "at"]
+    alike = [*ANSWER, "coin_id", "dated_at"]
     counted = lines.with_columns(
         _nth=nw.col("path").cum_count().over(*alike, order_by="number"), _of=nw.len().over(*alike)
     )
@@ -190,7 +193,9 @@ def build(lines: Frame, columns: Collection[str], flags: Callable[[], nw.Expr]) 
     spans = ", ".join(SPANS_S)
     refused = [
         _rejects(
-            counted.filter(nw.col("_nth") != nw.col("_of")), "duplicated_timestamp", "a later line is of the same"
+            counted.filter(nw.col("_nth") != nw.col("_of")),
+            "duplicated_timestamp",
+            "a later line has its coin and moment",
         ),
         _rejects(
             placed.filter(nw.col("span").is_null()),
@@ -204,8 +209,8 @@ def build(lines: Frame, columns: Collection[str], flags: Callable[[], nw.Expr]) 
 
 def _with_span(lines: Frame) -> Frame:
     coin = [*ANSWER, "coin_id"]
-    before = nw.col("at").shift(1).over(*coin, order_by="at")
-    steps = lines.with_columns(_step=(nw.col("at") - before).dt.total_seconds().cast(nw.Float64))
+    before = nw.col("dated_at").shift(1).over(*coin, order_by="dated_at")
+    steps = lines.with_columns(_step=(nw.col("dated_at") - before).dt.total_seconds().cast(nw.Float64))
     of_coin = steps.group_by(*coin).agg(_of_coin=nw.col("_step").median())
     of_file = steps.group_by(*ANSWER).agg(_of_file=nw.col("_step").median())
     joined = lines.join(of_coin, on=coin, how="left").join(of_file, on=ANSWER, how="left")
@@ -220,10 +225,10 @@ def _with_span(lines: Frame) -> Frame:
 
 
 def _closed_at() -> nw.Expr:
-    ended = nw.col("at")
+    ended = nw.col("dated_at")
     for name, seconds in SPANS_S.items():
         opens = (nw.col("span") == name) & (nw.col("time_is") != "closes")
-        ended = nw.when(opens).then(nw.col("at") + timedelta(seconds=seconds)).otherwise(ended)
+        ended = nw.when(opens).then(nw.col("dated_at") + timedelta(seconds=seconds)).otherwise(ended)
     return ended
 
 
@@ -239,10 +244,11 @@ def _rejects(lines: Frame, rule: str, detail: str) -> Frame:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a file gives: its candles by number, coins, spans and days, and what of it is refused.
+    """What a file gives: its candles by number, coins and spans, and what of it is refused.
 
-    `rejects` counts by rule, `refused_lines` the lines, `shown` holds the first rejects. `finished_until` is the end
-    of the newest candle that has ended by the answer's time.
+    `gaps` counts the candles that are missing between a coin's first and its last, `rejects` the rejects by rule,
+    `refused_lines` their lines; `shown` holds the first rejects. `finished_until` is the end of the newest candle that
+    has ended by the answer's time.
     """
 
     rows: int
@@ -251,6 +257,7 @@ class Taken:
     first_closed_at: datetime | None
     last_closed_at: datetime | None
     finished_until: datetime | None
+    gaps: int
     refused_lines: int
     rejects: Mapping[str, int]
     shown: tuple[Mapping[str, Any], ...]
@@ -268,6 +275,10 @@ def taken(answer: Answer, readers: Readers, engine: Engine) -> Taken:
         f"count(*), list_sort(list(distinct coin_id)), list_sort(list(distinct span)), {moments}, "
         f"epoch_us(max(closed_at) filter (closed_at <= {at}))"
     ).fetchall()
+    seconds = " ".join(f"when '{name}' then {length}" for name, length in SPANS_S.items())
+    between = f"(epoch(max(closed_at)) - epoch(min(closed_at))) / case span {seconds} end + 1 - count(*)"
+    series = rows.aggregate(f"coin_id, span, greatest(round({between}), 0) as n", "coin_id, span")
+    [(gaps,)] = series.aggregate("coalesce(sum(n), 0)::BIGINT").fetchall()
     rules = refused.aggregate("rule, count(*)", "rule").order("rule").fetchall()
     line = r"regexp_extract(path, '\[(\d+)\]', 1)"
     [(lines,)] = refused.aggregate(f"count(distinct {line})").fetchall()
@@ -279,6 +290,7 @@ def taken(answer: Answer, readers: Readers, engine: Engine) -> Taken:
         first_closed_at=_moment(first),
         last_closed_at=_moment(last),
         finished_until=_moment(ended),
+        gaps=gaps,
         refused_lines=lines,
         rejects=dict(rules),
         shown=tuple(
