@@ -78,7 +78,7 @@ class Program:
         """Run it to its end."""
         done = subprocess.run(
             [sys.executable, "-m", "coinlake", *words],
-            cwd=self.folder, env=self._environ(), capture_output=True, text=True, timeout=timeout_s, check=False,
+            cwd=self.folder, env=self.environ(), capture_output=True, text=True, timeout=timeout_s, check=False,
         )  # fmt: skip
         return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -87,7 +87,7 @@ class Program:
         self.folder.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
             [sys.executable, "-m", "coinlake", *words],
-            cwd=self.folder, env=self._environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=self.folder, env=self.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def stopped_after(self, seconds: float, how: signal.Signals, *words: str) -> Ended:
@@ -112,7 +112,8 @@ class Program:
         shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
         return Program(folder, self.settings)
 
-    def _environ(self) -> dict[str, str]:
+    def environ(self) -> dict[str, str]:
+        """The environment that the process sees: ours, but for what says how coinlake works."""
         mine = {f"COINLAKE_{name.upper()}": value for name, value in self.settings.items()}
         kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE" and not k.startswith("COINLAKE_")}
         return {
@@ -144,62 +145,66 @@ def _delta(lake: Path, name: str) -> DeltaTable:
 
 
 def opened(lake: Path) -> duckdb.DuckDBPyConnection:
-    """Every table of a lake, as DuckDB reads the files that the newest commits name: `silver_prices`, …"""
-    con = duckdb.connect()
-    con.execute("set TimeZone = 'UTC'")
-    con.execute("set enable_progress_bar = false")
+    """Every table of a lake, as DuckDB reads the files that the newest commits name: `"silver.prices"`, …"""
+    con = _connected()
     for name in table_names(lake):
-        rows = _delta(lake, name).to_pyarrow_table()  # noqa: F841 - DuckDB finds it by its name
-        con.execute(f"create table {name.replace('.', '_')} as select * from rows")
+        _bring(con, lake, name, name)
     return con
 
 
-def contents(lake: Path) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
-    """What a lake holds: current silver and gold, by table, as column names and sorted rows."""
-    con = opened(lake)
-    held = {}
-    for name in table_names(lake):
-        if name in NOT_COMPARED:
-            continue
-        layer, short = name.split(".")
-        stored = [row[0] for row in con.execute(f"describe {layer}_{short}").fetchall()]
-        columns = [column for column in stored if column not in ("run", "line") and "bronze" not in column]
-        rows = _current(short, stored) if layer == "silver" else f"select * from gold_{short}"
-        held[name] = (columns, con.execute(f"select {', '.join(columns)} from ({rows}) order by all").fetchall())
-    return held
+def _connected() -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    con.execute("set enable_progress_bar = false")
+    return con
 
 
-def _current(short: str, stored: Sequence[str]) -> str:
+def _bring(con: duckdb.DuckDBPyConnection, lake: Path, name: str, into: str) -> list[str]:
+    """A table of a lake as a table of a connection; returns its columns."""
+    rows = _delta(lake, name).to_pyarrow_table()
+    con.execute(f'create table "{into}" as select * from rows')
+    return list(rows.column_names)
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """In what the current silver and the gold of two lakes differ, in words, with some rows; empty where in nothing."""
+    names = [{name for name in table_names(lake) if name not in NOT_COMPARED} for lake in (one, other)]
+    alone = [(name, one if name in names[0] else other) for name in sorted(names[0] ^ names[1])]
+    found = [f"{name} is in {lake} only" for name, lake in alone if _delta(lake, name).to_pyarrow_table().num_rows]
+    return found + [said for name in sorted(names[0] & names[1]) if (said := _difference(name, one, other))]
+
+
+def _difference(name: str, one: Path, other: Path) -> str:
+    con = _connected()
+    columns = [_compared(con, name, lake, number) for number, lake in enumerate((one, other))]
+    if columns[0] != columns[1]:
+        return f"{name} has other columns: {columns[0]} and {columns[1]}"
+    lacking = [
+        con.execute(f"select * from compared_{number} except all select * from compared_{1 - number}").fetchall()
+        for number in (0, 1)
+    ]
+    if not any(lacking):
+        return ""
+    shown = "\n".join(f"  {row}" for rows in lacking for row in sorted(rows, key=repr)[:3])
+    return f"{name}: {len(lacking[0])} rows are here only, {len(lacking[1])} there only\n  {columns[0]}\n{shown}"
+
+
+def _compared(con: duckdb.DuckDBPyConnection, name: str, lake: Path, number: int) -> list[str]:
+    """Make the table `compared_<number>` of what counts of a table; returns its columns."""
+    layer, short = name.split(".")
+    stored = _bring(con, lake, name, f"stored_{number}")
+    columns = [column for column in stored if column not in ("run", "line") and "bronze" not in column]
+    rows = _current(short, stored, f"stored_{number}") if layer == "silver" else f"select * from stored_{number}"
+    con.execute(f"create table compared_{number} as select {', '.join(columns)} from ({rows})")
+    return columns
+
+
+def _current(short: str, stored: Sequence[str], rows: str) -> str:
     """SQL: per key, of each value the newest known; where from and when, of the newest row."""
     key = ", ".join(KEYS[short])
     newest = "(fetched_at, bronze_object, line)"
     values = ", ".join(f"arg_max({c}, {newest}) as {c}" for c in stored if c not in KEYS[short])
-    return f"select {key}, {values} from silver_{short} group by {key}"
-
-
-def differences(one: Path, other: Path) -> list[str]:
-    """In what two lakes differ, in words, a few rows of each table; empty where they are the same."""
-    first, second = contents(one), contents(other)
-    found = [f"{name} is in one lake only" for name in sorted(set(first) ^ set(second)) if _rows(name, first, second)]
-    for name in sorted(set(first) & set(second)):
-        if first[name] != second[name]:
-            found.append(_difference(name, first[name], second[name]))
-    return found
-
-
-def _rows(name: str, *lakes: dict[str, tuple[list[str], list[tuple[Any, ...]]]]) -> int:
-    """Rows of a table in the lake that has it: an empty table is as good as none."""
-    return sum(len(held[name][1]) for held in lakes if name in held)
-
-
-def _difference(name: str, first: Any, second: Any) -> str:
-    if first[0] != second[0]:
-        return f"{name} has other columns: {first[0]} and {second[0]}"
-    one, other = set(first[1]), set(second[1])
-    shown = [f"  - {row}" for row in sorted(one - other, key=repr)[:3]]
-    shown += [f"  + {row}" for row in sorted(other - one, key=repr)[:3]]
-    counts = f"{len(first[1])} and {len(second[1])} rows, {len(one - other)} only here, {len(other - one)} only there"
-    return "\n".join([f"{name}: {counts}", f"  {first[0]}", *shown])
+    return f"select {key}, {values} from {rows} group by {key}"
 
 
 def rows_twice(lake: Path) -> dict[str, int]:
@@ -208,7 +213,7 @@ def rows_twice(lake: Path) -> dict[str, int]:
     counted = {
         name: con.execute(
             "select coalesce(sum(n - 1), 0) from "
-            f"(select count(*) as n from {name.replace('.', '_')} group by {', '.join(_identity(name))})"
+            f'(select count(*) as n from "{name}" group by {", ".join(_identity(name))})'
         ).fetchall()[0][0]
         for name in table_names(lake)
         if name.startswith("silver.")

@@ -20,7 +20,7 @@ def bring(con: duckdb.DuckDBPyConnection, data: Any, name: str, select: str = "*
     """Make the table `name` of `data`, anything that gives an Arrow stream, of which it is read once.
 
     DuckDB is handed the bare stream: given the object, it would import pyarrow and pandas (1.5 s) to see whether it is
-    one of theirs.
+    one of theirs. A relation of the same connection must not be given: each would wait for the other.
     """
     given = data.__arrow_c_stream__()  # noqa: F841 - DuckDB finds it by its name
     con.execute(f"create or replace {'' if '.' in name else 'temp '}table {name} as select {select} from given {rest}")

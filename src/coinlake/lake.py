@@ -240,9 +240,9 @@ class Lake:
         for _ in range(_TRIES):
             if (delta := self.open(table)) is not None:
                 return delta
-            if folder := local_folder(self.uri(table)):
-                Path(folder).mkdir(parents=True, exist_ok=True)
             try:
+                if folder := local_folder(self.uri(table)):
+                    Path(folder).mkdir(parents=True, exist_ok=True)
                 return DeltaTable.create(
                     self.uri(table),
                     schema=_schema(table),
@@ -252,7 +252,7 @@ class Lake:
                     configuration={"delta.checkpointInterval": "10"},
                     storage_options=dict(self.options),
                 )
-            except DeltaError:
+            except (DeltaError, OSError):
                 continue
         raise LakeError(f"{self.uri(table)} could not be created; look at its permissions with `coinlake doctor`")
 
@@ -265,14 +265,14 @@ class Lake:
         mode: Any,
         predicate: str | None = None,
     ) -> None:
-        stored = {column.name for column in delta.schema().fields}
+        stored = {column.name for column in delta.schema().fields} - {contract.PARTITION}
         try:
             write_deltalake(
                 delta,
                 rows,
                 mode=mode,
                 predicate=predicate,
-                schema_mode="merge" if set(table.columns) - stored else None,
+                schema_mode="merge" if set(table.columns) != stored else None,
                 target_file_size=_TARGET_FILE_SIZE,
                 commit_properties=CommitProperties(
                     app_transactions=[Transaction(name, version) for name, version in seen.items()],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 import time
@@ -25,6 +26,7 @@ from coinlake.bronze.plan import Plan, Wish, plan
 from coinlake.engine import Engine, engine
 from coinlake.errors import CoinlakeError, ConfigError, SourceError
 from coinlake.lake import Lake
+from coinlake.objects import local_folder
 from coinlake.progress import WAIT, Progress, Report, silent
 from coinlake.query import query
 from coinlake.settings import Settings, demand_key
@@ -64,9 +66,27 @@ class RunReport:
 
 
 def workspace(settings: Settings, report: Report) -> Workspace:
-    """A lake, and what can be done with it, as the settings say."""
+    """A lake, and what can be done with it, as the settings say.
+
+    Raises:
+        ConfigError: no lake can lie where it is set to, or what the engine needs is not installed.
+    """
     lake = Lake.at(settings.lake, settings.bronze, settings.silver, settings.gold)
+    for root in (lake.silver, lake.gold):
+        _demand_a_fit_folder(root)
     return Workspace(settings, lake, engine(settings.engine), report)
+
+
+_UNFIT = re.compile(r"[\[\]\\^|\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+"""What delta-rs takes for something else in the name of a folder, or panics at."""
+
+
+def _demand_a_fit_folder(root: str) -> None:
+    folder = local_folder(root) or ""
+    if unfit := _UNFIT.search(folder):
+        raise ConfigError(
+            f"no tables can be kept in {folder}, for {unfit[0]!r} is in its name; set another COINLAKE_LAKE"
+        )
 
 
 @dataclass(frozen=True)
@@ -144,6 +164,7 @@ class Workspace:
         from coinlake.bronze import own
         from coinlake.silver import own as cleaning
 
+        own.demand_real(self.lake)
         at = self.now()
         knows = partial(cleaning.knows, self.lake, catalog.layer("silver"))
         planned: list[tuple[own.Planned, cleaning.Taken, own.Before | None]] = []

@@ -8,6 +8,7 @@ made: what is ambiguous or missing is a ConfigError that says which option settl
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,15 +20,17 @@ import duckdb
 
 from coinlake.answer import Answer, pack, unpack
 from coinlake.bronze.call import SOURCE
+from coinlake.bronze.kind import is_simulated
 from coinlake.duck import connect
 from coinlake.errors import ConfigError, LakeError
 from coinlake.lake import Lake
+from coinlake.objects import local_folder
 from coinlake.sheet import CELLS, FORMS, NUMBERS, Meaning, Sheet, Unreadable, load, moment_of, sheet_of
 
 ENDPOINT = "import"
 
-LIMIT_BYTES = 256 * 2**20
-"""Largest file taken: what is read and packed at once is a few times as much."""
+LIMIT_BYTES = 128 * 2**20
+"""Largest file taken (a million lines and more): while it is cleaned, memory holds some twenty-five times as much."""
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "coin": ("coin id", "coin", "id", "coinid"),
@@ -83,7 +86,7 @@ class Planned:
         if hashlib.sha256(body).hexdigest() != self.sha256:
             raise ConfigError(f"{self.path} changed while it was read: wait until it is whole, and import it again")
         params = self.meaning.as_params()
-        return Answer(self.source, ENDPOINT, f"/{self.path.name}", params, 200, {}, at, at, 1, body)
+        return Answer(self.source, ENDPOINT, f"/{_shown(self.path.name)}", params, 200, {}, at, at, 1, body)
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,21 @@ def read(
     )
 
 
+def demand_real(lake: Lake) -> None:
+    """See that the lake is of the real market, or empty.
+
+    Raises:
+        ConfigError: it is of a simulated one.
+    """
+    folder = local_folder(lake.bronze)
+    if folder and not Path(folder).exists():  # asking the store would make it
+        return
+    if is_simulated(lake.objects):
+        raise ConfigError(
+            f"{lake.bronze} holds a simulated market: set COINLAKE_LAKE to another place for real histories"
+        )
+
+
 def _demand_source(source: str) -> None:
     if source in _RESERVED:
         raise ConfigError(f"--source {source} is {_RESERVED[source]} name: give your histories another, such as mine")
@@ -170,6 +188,11 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read ({exc.strerror or exc}): look at its permissions") from exc
+
+
+def _shown(path: str) -> str:
+    """A path as text that can be written anywhere; bytes that are no UTF-8 become U+FFFD."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 # Columns -------------------------------------------------------------------------------------------------------------
@@ -410,7 +433,7 @@ def told(planned: Planned, before: Before | None, bronze_object: str | None) -> 
     when = "day" if meaning.time_is == "day" else "time"
     columns = {when if cell == "moment" else cell: meaning.columns[cell] for cell in CELLS if cell in meaning.columns}
     return {
-        "file": str(planned.path),
+        "file": _shown(str(planned.path)),
         "format": meaning.sheet.format,
         "sha256": planned.sha256,
         "columns": columns,

@@ -19,9 +19,16 @@ class DuckEngine:
     def __init__(self) -> None:
         self._con = connect()
         self._numbers = count()
+        self._own: list[Any] = []
 
     def frame(self, data: Any) -> Frame:
-        """A frame over a temporary table of its own, for a stream can be read only once."""
+        """A frame over a temporary table of its own, for a stream can be read only once.
+
+        What `arrow` gave is a table already; as a stream it would be read by the connection that waits for it.
+        """
+        if any(data is each for each in self._own):
+            frame: Frame = nw.from_native(data).lazy()
+            return frame
         name = f"frame_{next(self._numbers)}"
         bring(self._con, data, name)
         return nw.from_native(self._con.table(name)).lazy()
@@ -30,4 +37,5 @@ class DuckEngine:
         """The frame's rows, computed once: a relation would be computed again by everyone who reads it."""
         name = f"frame_{next(self._numbers)}"
         frame.to_native().create(name)
-        return self._con.table(name)
+        self._own.append(self._con.table(name))
+        return self._own[-1]

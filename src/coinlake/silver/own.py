@@ -21,7 +21,7 @@ from coinlake.answer import Answer
 from coinlake.duck import bring, connect, quoted
 from coinlake.engine import Engine, Frame
 from coinlake.lake import Lake
-from coinlake.sheet import CELLS, FORMS, NUMBERS, Unreadable, load, meaning_of, moment_of
+from coinlake.sheet import FORMS, NUMBERS, Unreadable, load, meaning_of, moment_of
 from coinlake.silver.clean import Readers, clean
 from coinlake.silver.decode import ROOT, Cleaned, Decoded, Reader, reject
 from coinlake.silver.prices import ANSWER, unknown_if_zero
@@ -46,50 +46,54 @@ _KNOWN_MOMENTS = "timestamptz '1970-01-01 00:00:00+00' and timestamptz '2255-01-
 
 def decode(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
     """One row a line whose cells are all good; a reject for every cell that is not, and for lines of other width."""
-    files = con.sql(f"select bronze_object, line, params, body_bytes from ({asked}) order by all").fetchall()
+    files = con.sql(f"select bronze_object, line, params, body_bytes from ({asked}) order by 1, 2").fetchall()
     con.execute(f"create or replace temp table asked as select bronze_object, line, source, fetched_at from ({asked})")
-    con.execute(f"create or replace temp table cells as {_NOTHING}")
+    con.execute(f"create or replace temp table good ({_KEPT})")
+    con.execute(f"create or replace temp table bad ({_KEPT}, {_TEXTS})")
     con.execute("create or replace temp table unread (bronze_object VARCHAR, line BIGINT, why VARCHAR)")
     for bronze_object, line, params, body in files:
         try:
             _add(con, bronze_object, line, json.loads(params), body)
         except Unreadable as exc:
             con.execute("insert into unread values (?, ?, ?)", [bronze_object, line, f"the file {exc}"])
-    suspect = f"wrong is not null or {' or '.join(f'coalesce({each[2]}, false)' for each in _wrongs())}"
-    con.execute(f"create or replace temp table judged as select *, {suspect} as is_bad from cells")
     con.execute(f"create or replace temp table refused as {_refused()}")
     numbers = ", ".join(f"{name}_number as {name}_usd" for name in NUMBERS)
     values = con.sql(
         "select bronze_object, line, source, fetched_at, path, number, coin as coin_id, dated_at, time_is, "
-        f"{numbers} from judged join asked using (bronze_object, line) where not is_bad"
+        f"{numbers} from good join asked using (bronze_object, line)"
     )
     return Decoded(values, con.table("refused"), places={"closed_at": "", "span": "", "coin_id": ""})
 
 
-_NOTHING = (
-    "select null::VARCHAR as bronze_object, null::BIGINT as line, null::VARCHAR as path, null::BIGINT as number, "
-    "null::VARCHAR as wrong, null::VARCHAR as raw, null::VARCHAR as time_is, null::VARCHAR as looks, "
-    f"null::TIMESTAMPTZ as dated_at, {', '.join(f'null::VARCHAR as {cell}' for cell in CELLS)}, "
-    f"{', '.join(f'null::DOUBLE as {name}_number' for name in NUMBERS)} where false"
+_KEPT = (
+    "bronze_object VARCHAR, line BIGINT, path VARCHAR, number BIGINT, time_is VARCHAR, coin VARCHAR, "
+    f"dated_at TIMESTAMPTZ, {', '.join(f'{name}_number DOUBLE' for name in NUMBERS)}"
+)
+_TEXTS = (
+    f"wrong VARCHAR, raw VARCHAR, looks VARCHAR, moment VARCHAR, {', '.join(f'{name} VARCHAR' for name in NUMBERS)}"
 )
 
 
 def _add(con: duckdb.DuckDBPyConnection, bronze_object: str, line: int, params: Mapping[str, str], body: bytes) -> None:
-    """Put a file's lines among the cells, with their moment and numbers read."""
+    """Put a file's lines, with their moment and numbers read, among the good or, with their texts, the bad ones."""
     meaning = meaning_of(params)
     load(con, body, meaning.sheet, meaning.columns, "sheet")
-    coin = quoted(meaning.coin) if meaning.coin else "coin"
+    constants = {"bronze_object": bronze_object, "time_is": meaning.time_is, "looks": FORMS[meaning.date_form].looks}
     numbers = ", ".join(
         f"case when regexp_full_match({name}, '{_NUMBER}') then try_cast({name} as DOUBLE) end as {name}_number"
         for name in NUMBERS
     )
-    con.execute(
-        "insert into cells by name select ? as bronze_object, ? as line, "
-        f"'$.{meaning.sheet.place}[' || number || ']' as path, number, wrong, raw, ? as time_is, ? as looks, "
-        f"{moment_of(meaning.date_form, 'moment')} as dated_at, {coin} as coin, moment, {', '.join(NUMBERS)}, "
-        f"{numbers} from sheet",
-        [bronze_object, line, meaning.time_is, FORMS[meaning.date_form].looks],
+    read = (
+        f"select {', '.join(f'{quoted(text)} as {name}' for name, text in constants.items())}, {line} as line, "
+        f"'$.{meaning.sheet.place}[' || number || ']' as path, "
+        f"{moment_of(meaning.date_form, 'moment')} as dated_at, {numbers}, "
+        f"* replace ({quoted(meaning.coin) if meaning.coin else 'coin'} as coin) from sheet"
     )
+    is_bad = f"wrong is not null or {' or '.join(f'coalesce({when}, false)' for _, _, when, _ in _wrongs())}"
+    for table, which in (("good", f"not ({is_bad})"), ("bad", is_bad)):
+        columns = ", ".join(con.table(table).columns)
+        con.execute(f"insert into {table} select {columns} from ({read}) where {which}")
+    con.execute("drop table sheet")
 
 
 def _found_wrong() -> str:
@@ -156,11 +160,11 @@ def _number_wrongs(name: str) -> list[_Wrong]:
 def _refused() -> str:
     """SQL: the rejects of whole files, of lines that do not fit the header, and of single cells."""
     none = {"coin_id": "null"}
-    bad = "judged join asked using (bronze_object, line) where is_bad"
+    lines_of = "bad join asked using (bronze_object, line) where wrong is"
     files = "unread join asked using (bronze_object, line)"
     unread = f"select {reject('unreadable_file', ROOT, detail='why', **none)} from {files}"
-    lines = f"select {reject('unreadable_file', 'path', 'raw', 'wrong', **none)} from {bad} and wrong is not null"
-    cells = f"(select *, unnest({_found_wrong()}) as each from {bad} and wrong is null)"
+    lines = f"select {reject('unreadable_file', 'path', 'raw', 'wrong', **none)} from {lines_of} not null"
+    cells = f"(select *, unnest({_found_wrong()}) as each from {lines_of} null)"
     rules = ("missing", "not_allowed", "not_finite", "out_of_range", "time_out_of_range", "wrong_type")
     of_cells = [
         f"select {reject(rule, 'path || each.place', 'each.value', 'each.detail', coin_id='coin')} "

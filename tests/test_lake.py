@@ -1,0 +1,486 @@
+"""What a lake holds it holds once, whatever happens: real Delta tables and real objects in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from coinlake.duck import connect
+from coinlake.errors import ContractError, LakeError
+from coinlake.lake import Lake, epoch_of, transactions
+from coinlake.table import Column, Date, Float64, Int64, String, Table, Timestamp, observations
+from coinlake.upkeep import compact, leftovers, sweep
+
+NOTES = observations(
+    "silver.notes",
+    key=("coin_id", "observed_at"),
+    columns={
+        "coin_id": Column(String, "which coin"),
+        "observed_at": Column(Timestamp, "when", "UTC"),
+        "price_usd": Column(Float64, "price", "USD", between=(0, None)),
+    },
+    grain="one note",
+    dated_by="observed_at",
+)
+DAYS = Table(
+    "gold.days",
+    key=("coin_id", "day"),
+    columns={
+        "coin_id": Column(String, "which coin"),
+        "day": Column(Date, "which day"),
+        "close_usd": Column(Float64, "close", "USD", between=(0, None)),
+    },
+    grain="one day",
+    dated_by="day",
+)
+WIDER = replace(NOTES, columns={**NOTES.columns, "volume_usd": Column(Float64, "volume", "USD")})
+AT = datetime(2022, 2, 1, 0, 45, tzinfo=UTC)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.at(str(tmp_path / "lake"))
+
+
+def relation(select: str) -> duckdb.DuckDBPyRelation:
+    return connect().sql(select)
+
+
+def notes(objects: Iterable[str], count: int = 3, price: float = 1.5, more: str = "") -> duckdb.DuckDBPyRelation:
+    """So many rows of each object, the half of them in 2021."""
+    listed = ", ".join(f"('{each}')" for each in objects) or "(null)"
+    return relation(
+        "select 'bitcoin' as coin_id, "
+        "timestamptz '2021-12-31 12:00:00+00' + to_hours((12 * n)::INTEGER) as observed_at, "
+        f"{price}::DOUBLE as price_usd{more}, timestamptz '{AT}' as fetched_at, o as bronze_object, 1::BIGINT as line "
+        f"from (values {listed}) as objects(o), range({count}) as numbers(n) where o is not null"
+    )
+
+
+def days(*rows: tuple[str, str, float | None]) -> duckdb.DuckDBPyRelation:
+    listed = ", ".join(f"('{c}', date '{d}', {'null' if p is None else p}::DOUBLE)" for c, d, p in rows)
+    empty = "select null::VARCHAR as coin_id, null::DATE as day, null::DOUBLE as close_usd where false"
+    return relation(f"select * from (values {listed}) as t(coin_id, day, close_usd)" if rows else empty)
+
+
+def held(lake: Lake, table: Table, *columns: str, where: str = "true") -> list[tuple[Any, ...]]:
+    given = lake.read(table, columns or None, where).__arrow_c_stream__()  # noqa: F841 - DuckDB finds it by its name
+    return connect().sql("select * from given order by all").fetchall()
+
+
+def objects_held(lake: Lake) -> dict[str, int]:
+    """How many rows of each bronze object a table of notes holds."""
+    found: dict[str, int] = {}
+    for (name,) in held(lake, NOTES, "bronze_object"):
+        found[name] = found.get(name, 0) + 1
+    return found
+
+
+def opened(lake: Lake, table: Table) -> DeltaTable:
+    delta = lake.open(table)
+    assert delta is not None
+    return delta
+
+
+# Objects -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_object_comes_back_and_is_listed_by_its_path(lake: Lake) -> None:
+    assert list(lake.objects.list()) == []
+    lake.objects.put("b/2", b"two")
+    lake.objects.put("a/1", b"1")
+    assert lake.objects.get("b/2") == b"two"
+    assert [(each.path, each.size) for each in lake.objects.list()] == [("a/1", 1), ("b/2", 3)]
+    assert [each.path for each in lake.objects.list("b")] == ["b/2"]
+
+
+def test_our_own_earlier_write_is_known_again_and_another_is_never_touched(lake: Lake) -> None:
+    lake.objects.put("a", b"mine")
+    lake.objects.put("a", b"mine")
+    with pytest.raises(LakeError, match="exists with other content"):
+        lake.objects.put("a", b"yours")
+    assert lake.objects.get("a") == b"mine"
+
+
+def test_what_has_a_fixed_name_is_written_over_and_a_missing_object_can_be_removed(lake: Lake) -> None:
+    lake.exports.put_over("exports/x.csv", b"1")
+    lake.exports.put_over("exports/x.csv", b"2")
+    assert lake.exports.get("exports/x.csv") == b"2"
+    for _ in range(2):
+        lake.exports.delete("exports/x.csv")
+    with pytest.raises(FileNotFoundError):
+        lake.exports.get("exports/x.csv")
+
+
+def test_each_layer_may_have_a_root_of_its_own(tmp_path: Path) -> None:
+    lake = Lake.at(f"{tmp_path}/lake/", gold=f"file://{tmp_path}/else where")
+    assert (lake.bronze, lake.silver) == (f"{tmp_path}/lake/bronze", f"{tmp_path}/lake/silver")
+    lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {})
+    assert (tmp_path / "else where" / "days" / "_delta_log").is_dir()
+
+
+def test_a_root_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "lake").write_text("a file, where a folder should be")
+    lake = Lake.at(str(tmp_path / "lake"))
+    with pytest.raises(LakeError, match="permissions"):
+        lake.objects.put("a", b"")
+    with pytest.raises(LakeError, match="permissions"):
+        lake.append(NOTES, notes(["a"]), ["a"])
+
+
+# Reading -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_that_was_never_written_has_its_columns_and_no_rows(lake: Lake) -> None:
+    assert lake.version(NOTES) == -1
+    assert lake.open(NOTES) is None
+    assert lake.read(NOTES).schema.names == list(NOTES.columns)
+    assert held(lake, NOTES) == []
+    assert lake.changes(NOTES, -1) is not None
+
+
+def test_rows_are_read_by_column_and_condition(lake: Lake) -> None:
+    lake.append(NOTES, notes(["a", "b"]), ["a", "b"])
+    assert held(lake, NOTES, "bronze_object", where="bronze_object = 'b'") == [("b",)] * 3
+    assert len(held(lake, NOTES, where="year = 2021")) == 2
+    con = connect()
+    lake.attach(con, NOTES, "n", "bronze_object = 'a'")
+    assert con.sql("select distinct bronze_object from n").fetchall() == [("a",)]
+    assert con.table("n").columns == list(NOTES.columns)
+
+
+def test_what_is_no_table_is_told_in_a_sentence(lake: Lake) -> None:
+    log = Path(lake.uri(NOTES)) / "_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020d}.json").write_text("{nonsense")
+    with pytest.raises(LakeError, match="cannot be read"):
+        lake.open(NOTES)
+
+
+# Exactly once --------------------------------------------------------------------------------------------------------
+
+
+def test_an_object_is_appended_once_and_for_all(lake: Lake) -> None:
+    assert lake.append(NOTES, notes(["a", "b"]), ["a", "b"]) == 6
+    version = lake.version(NOTES)
+    assert lake.append(NOTES, notes(["a", "b"]), ["a", "b"]) == 0
+    assert lake.version(NOTES) == version
+    assert lake.append(NOTES, notes(["b", "c"]), ["b", "c"]) == 3
+    assert objects_held(lake) == {"a": 3, "b": 3, "c": 3}
+
+
+def test_an_object_without_rows_is_marked_as_done(lake: Lake) -> None:
+    assert lake.append(NOTES, notes([]), ["nothing"]) == 0
+    assert "nothing" in transactions(opened(lake, NOTES))
+
+
+def test_rows_that_break_the_contract_append_nothing(lake: Lake) -> None:
+    with pytest.raises(ContractError, match="price_usd is out of range"):
+        lake.append(NOTES, notes(["a"], price=-1), ["a"])
+    assert lake.version(NOTES) == -1
+
+
+WRITER = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from test_lake import NOTES, notes
+from coinlake.lake import Lake
+lake = Lake.at(sys.argv[3])
+for batch in sys.argv[4:]:
+    lake.append(NOTES, notes(batch.split(",")), batch.split(","))
+"""
+
+
+def writer(root: Path, batches: Sequence[Sequence[str]]) -> subprocess.Popen[str]:
+    """A process of its own that appends batches of objects."""
+    here = Path(__file__).parent
+    words = [str(here), str(here.parent / "src"), str(root), *(",".join(batch) for batch in batches)]
+    return subprocess.Popen([sys.executable, "-c", WRITER, *words], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_two_processes_at_once_in_shuffled_order_append_every_object_once(tmp_path: Path) -> None:
+    names = [f"coingecko/x/{number:02d}.jsonl.gz" for number in range(48)]
+    plans = []
+    for seed in (1, 2):
+        shuffled = random.Random(seed).sample(names, len(names))
+        plans.append([shuffled[place : place + 3] for place in range(0, len(names), 3)])
+    running = [writer(tmp_path, plan) for plan in plans]
+    for process in running:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    lake = Lake.at(str(tmp_path))
+    assert objects_held(lake) == dict.fromkeys(names, 3)
+    delta = opened(lake, NOTES)
+    assert {name: delta.transaction_version(name) for name in names} == dict.fromkeys(names, 1)
+
+
+@dataclass(frozen=True)
+class Overtaken(Lake):
+    """A lake where another writer commits between our looking and our writing, once."""
+
+    raced: list[int] = field(default_factory=list)
+
+    def _create(self, table: Table) -> DeltaTable:
+        delta = super()._create(table)
+        if not self.raced:
+            self.raced.append(Lake(self.bronze, self.silver, self.gold).append(NOTES, notes(["a", "c"]), ["a", "c"]))
+        return delta
+
+
+def test_a_writer_that_was_overtaken_leaves_out_what_the_other_did(lake: Lake) -> None:
+    overtaken = Overtaken(lake.bronze, lake.silver, lake.gold)
+    assert overtaken.append(NOTES, notes(["a", "b"]), ["a", "b"]) == 3
+    assert overtaken.raced == [6]
+    assert objects_held(lake) == {"a": 3, "b": 3, "c": 3}
+
+
+def test_transactions_are_those_that_delta_rs_knows_before_and_after_checkpoints(lake: Lake) -> None:
+    names = [f"o{number}" for number in range(25)]
+    for number, name in enumerate(names):
+        lake.append(NOTES, notes([name], count=1), [name])
+        if number in (3, 8, 9, 10, 24):
+            delta = opened(lake, NOTES)
+            known = {each: delta.transaction_version(each) for each in names[: number + 1]}
+            assert transactions(delta) == known == dict.fromkeys(names[: number + 1], 1)
+    log = Path(lake.uri(NOTES)) / "_delta_log"
+    assert json.loads((log / "_last_checkpoint").read_text())["version"] >= 10
+
+
+def test_transactions_of_an_older_snapshot_know_nothing_newer(lake: Lake) -> None:
+    lake.append(NOTES, notes(["a"]), ["a"])
+    old = opened(lake, NOTES)
+    lake.append(NOTES, notes(["b"]), ["b"])
+    assert set(transactions(old)) == {"a"}
+
+
+def test_a_table_begun_anew_forgets_its_rows_and_objects_and_takes_them_again(lake: Lake) -> None:
+    for number in range(12):
+        lake.append(NOTES, notes([f"o{number}"]), [f"o{number}"])
+    lake.restart(NOTES)
+    assert held(lake, NOTES) == []
+    assert epoch_of(opened(lake, NOTES)) == 2
+    assert lake.append(NOTES, notes(["o1", "o2"]), ["o1", "o2"]) == 6
+    assert lake.append(NOTES, notes(["o2", "o3"]), ["o2", "o3"]) == 3
+    assert objects_held(lake) == {"o1": 3, "o2": 3, "o3": 3}
+
+
+# Conclusions ---------------------------------------------------------------------------------------------------------
+
+
+def test_replacing_all_leaves_only_what_is_new(lake: Lake) -> None:
+    lake.replace(DAYS, days(("a", "2021-12-31", 1.0), ("a", "2022-01-01", 2.0)), {"silver.notes": 3})
+    assert lake.replace(DAYS, days(("b", "2022-01-01", 5.0)), {"silver.notes": 4}) == 1
+    assert [row[0] for row in held(lake, DAYS)] == ["b"]
+    assert opened(lake, DAYS).transaction_version("silver.notes") == 4
+
+
+def test_replacing_some_days_leaves_the_others_as_they_are(lake: Lake) -> None:
+    lake.replace(DAYS, days(("a", "2021-12-31", 1.0), ("a", "2022-01-01", 2.0), ("b", "2022-01-01", 3.0)), {})
+    where = "coin_id = 'a' and day >= cast('2021-12-31' as date)"
+    assert lake.replace(DAYS, days(("a", "2022-01-01", 9.0)), {"silver.notes": 7}, where) == 1
+    assert [(row[0], str(row[1]), row[2]) for row in held(lake, DAYS)] == [
+        ("a", "2022-01-01", 9.0),
+        ("b", "2022-01-01", 3.0),
+    ]
+    assert opened(lake, DAYS).transaction_version("silver.notes") == 7
+
+
+def test_days_that_were_not_there_become_files_of_their_own(lake: Lake) -> None:
+    lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {})
+    before = set(opened(lake, DAYS).file_uris())
+    lake.replace(DAYS, days(("a", "2022-01-02", 2.0)), {}, "coin_id = 'a' and day = cast('2022-01-02' as date)")
+    assert before < set(opened(lake, DAYS).file_uris())
+    assert len(held(lake, DAYS)) == 2
+
+
+def test_replacing_with_nothing_removes_and_says_what_was_seen(lake: Lake) -> None:
+    lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {})
+    assert lake.replace(DAYS, days(), {"silver.notes": 2}, "coin_id = 'a'") == 0
+    assert held(lake, DAYS) == []
+    assert opened(lake, DAYS).transaction_version("silver.notes") == 2
+
+
+def test_rows_that_break_the_contract_replace_nothing(lake: Lake) -> None:
+    lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {})
+    with pytest.raises(ContractError, match="should be unique"):
+        lake.replace(DAYS, days(("a", "2022-01-02", 1.0), ("a", "2022-01-02", 1.0)), {})
+    assert len(held(lake, DAYS)) == 1
+
+
+# What came since -----------------------------------------------------------------------------------------------------
+
+
+def test_changes_are_the_files_that_came_since_and_hold_just_their_rows(lake: Lake) -> None:
+    lake.append(NOTES, notes(["a"]), ["a"])
+    seen = lake.version(NOTES)
+    lake.append(NOTES, notes(["b"]), ["b"])
+    lake.append(NOTES, notes(["c"]), ["c"])
+    changes = lake.changes(NOTES, seen)
+    assert changes is not None
+    assert (changes.version, changes.rows_removed) == (seen + 2, False)
+    assert sorted(set(lake.read_files(NOTES, changes.files, "bronze_object").fetchall())) == [("b",), ("c",)]
+    nothing = lake.changes(NOTES, lake.version(NOTES))
+    assert nothing is not None
+    assert nothing.files == ()
+
+
+def test_compaction_is_no_change_and_a_restart_takes_rows_away(lake: Lake) -> None:
+    for name in ("a", "b", "c"):
+        lake.append(NOTES, notes([name]), [name])
+    seen = lake.version(NOTES)
+    compact(lake, [NOTES], always=True)
+    changes = lake.changes(NOTES, seen)
+    assert changes is not None
+    assert (changes.version > seen, changes.files, changes.rows_removed) == (True, (), False)
+    lake.restart(NOTES)
+    changes = lake.changes(NOTES, seen)
+    assert changes is not None
+    assert changes.rows_removed
+
+
+def test_where_the_log_or_a_file_is_gone_changes_are_not_known(lake: Lake) -> None:
+    for number in range(12):
+        lake.append(NOTES, notes([f"o{number}"]), [f"o{number}"])
+    changes = lake.changes(NOTES, 5)
+    assert changes is not None
+    (Path(lake.uri(NOTES)) / changes.files[0]).unlink()
+    assert lake.read_files(NOTES, changes.files, "bronze_object") is None
+    (Path(lake.uri(NOTES)) / "_delta_log" / f"{7:020d}.json").unlink()
+    assert lake.changes(NOTES, 5) is None
+    assert lake.changes(NOTES, 7) is not None
+
+
+# Columns that came later ---------------------------------------------------------------------------------------------
+
+
+def test_a_column_that_came_later_reads_as_null_and_is_taken_on_append(lake: Lake) -> None:
+    lake.append(NOTES, notes(["a"]), ["a"])
+    assert {row[0] for row in held(lake, WIDER, "volume_usd")} == {None}
+    con = connect()
+    lake.attach(con, WIDER, "n")
+    assert con.sql("select distinct volume_usd from n").fetchall() == [(None,)]
+    assert lake.append(WIDER, notes(["a", "b"], more=", 7.5::DOUBLE as volume_usd"), ["a", "b"]) == 3
+    assert sorted(set(held(lake, WIDER, "bronze_object", "volume_usd")), key=str) == [("a", None), ("b", 7.5)]
+    lake.attach(con, WIDER, "m")
+    assert con.sql("select bronze_object, volume_usd from m group by all order by all").fetchall() == [
+        ("a", None),
+        ("b", 7.5),
+    ]
+
+
+def test_a_restart_takes_on_a_column_that_came_later(lake: Lake) -> None:
+    lake.append(NOTES, notes(["a"]), ["a"])
+    lake.restart(WIDER)
+    lake.append(WIDER, notes(["a"], more=", 7.5::DOUBLE as volume_usd"), ["a"])
+    assert held(lake, WIDER, "volume_usd") == [(7.5,)] * 3
+
+
+def test_a_gold_table_takes_on_a_column_that_came_later(lake: Lake) -> None:
+    wider = replace(DAYS, columns={**DAYS.columns, "open_usd": Column(Float64, "open", "USD")})
+    lake.replace(DAYS, days(("a", "2022-01-01", 1.0), ("b", "2022-01-01", 1.0)), {})
+    more = relation(
+        "select 'a' as coin_id, date '2022-01-01' as day, 2.0::DOUBLE as close_usd, 3.0::DOUBLE as open_usd"
+    )
+    lake.replace(wider, more, {}, "coin_id = 'a'")
+    assert held(lake, wider, "coin_id", "close_usd", "open_usd") == [("a", 2.0, 3.0), ("b", 1.0, None)]
+
+
+def test_a_stored_column_that_the_contract_no_longer_has_is_left_alone(lake: Lake) -> None:
+    lake.append(WIDER, notes(["a"], more=", 7.5::DOUBLE as volume_usd"), ["a"])
+    lake.append(NOTES, notes(["b"]), ["b"])
+    assert objects_held(lake) == {"a": 3, "b": 3}
+    assert len(held(lake, WIDER, "volume_usd", where="volume_usd = 7.5")) == 3
+
+
+# Upkeep --------------------------------------------------------------------------------------------------------------
+
+
+def test_compaction_and_clean_up_lose_no_row(lake: Lake) -> None:
+    for number in range(6):
+        lake.append(NOTES, notes([f"o{number}"]), [f"o{number}"])
+    rows, files = held(lake, NOTES), len(opened(lake, NOTES).file_uris())
+    assert compact(lake, [NOTES]) == {}
+    assert compact(lake, [NOTES, DAYS], always=True) == {"silver.notes": files - 2}
+    assert held(lake, NOTES) == rows
+    before = [path for path in Path(lake.uri(NOTES)).rglob("*.parquet") if "_delta_log" not in path.parts]
+    assert sweep(lake, [NOTES, DAYS], timedelta(0), datetime.now(UTC))["silver.notes"] == files
+    after = [path for path in Path(lake.uri(NOTES)).rglob("*.parquet") if "_delta_log" not in path.parts]
+    assert len(before) - len(after) == files
+    assert held(lake, NOTES) == rows
+    assert lake.append(NOTES, notes(["o1", "o9"]), ["o1", "o9"]) == 3
+
+
+def test_many_small_files_in_one_year_are_worth_joining(lake: Lake) -> None:
+    delta = lake._create(NOTES)
+    for number in range(24):
+        rows = notes([f"o{number}"], count=1).project("*, 2021::INTEGER as year")
+        write_deltalake(delta, rows, mode="append")
+    assert compact(lake, [NOTES]) == {"silver.notes": 23}
+
+
+def aged(path: Path, hours: float) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"half")
+    then = (datetime.now(UTC) - timedelta(hours=hours)).timestamp()
+    os.utime(path, (then, then))
+    return path
+
+
+def test_what_a_killed_writer_left_is_named_and_removed_only_when_old_enough(lake: Lake) -> None:
+    lake.append(NOTES, notes(["a"]), ["a"])
+    lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {})
+    rows = held(lake, NOTES)
+    assert leftovers(lake, [NOTES, DAYS]) == []
+    folder = Path(lake.uri(NOTES)) / "year=2021"
+    orphan = {hours: aged(folder / f"part-{hours}.parquet", hours) for hours in (1, 30)}
+    half = {hours: aged(Path(lake.bronze) / f"coingecko/x/{hours}.jsonl.gz#1", hours) for hours in (1, 30)}
+    assert held(lake, NOTES) == rows
+    named = leftovers(lake, [NOTES, DAYS])
+    assert {each.path for each in named if "commit" in each.kind} == {
+        f"notes/year=2021/part-{hours}.parquet" for hours in orphan
+    }
+    assert {each.path for each in named if "half" in each.kind} == {str(path) for path in half.values()}
+    assert all(path.exists() for path in [*orphan.values(), *half.values()])
+    removed = sweep(lake, [NOTES, DAYS], timedelta(hours=24), datetime.now(UTC))
+    assert removed == {"silver.notes": 1, "objects": 1}
+    assert [path.exists() for path in (orphan[1], half[1])] == [True, True]
+    assert [path.exists() for path in (orphan[30], half[30])] == [False, False]
+    assert held(lake, NOTES) == rows
+
+
+def test_an_object_with_a_number_sign_in_its_name_is_no_leftover_unless_a_number_follows(lake: Lake) -> None:
+    lake.objects.put("import/my#notes/a#b.csv", b"1")
+    assert leftovers(lake, []) == []
+
+
+def test_what_compaction_made_obsolete_is_no_leftover(lake: Lake) -> None:
+    for name in ("a", "b"):
+        lake.append(NOTES, notes([name]), [name])
+    compact(lake, [NOTES], always=True)
+    assert leftovers(lake, [NOTES]) == []
+
+
+def test_an_int_column_with_nulls_is_written_as_it_is(lake: Lake) -> None:
+    counts = Table(
+        "gold.counts",
+        ("coin_id",),
+        {"coin_id": Column(String, "which"), "count": Column(Int64, "how many")},
+        "one coin",
+    )
+    lake.replace(
+        counts, relation("select 'a' as coin_id, null::BIGINT as count union all select 'b', 2**53::BIGINT"), {}
+    )
+    assert held(lake, counts) == [("a", None), ("b", 2**53)]
