@@ -14,10 +14,13 @@ PYTEST = pytest -n 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL = help
-.PHONY: help run test check bench docs lock clean
+.PHONY: help demo run test check bench docs lock clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## the whole platform on a simulated market, into data-demo/, until Ctrl-C
+	@coinlake demo $(ARGS)
 
 run: $(READY) ## fetch from CoinGecko, clean, analyze: the whole main job, into data/
 	@coinlake run $(ARGS)

@@ -256,7 +256,7 @@ class Line:
     @property
     def is_whole(self) -> bool:
         """Whether the bytes match the digest noted beside them."""
-        return hashlib.sha256(self.body).hexdigest() == self.envelope["sha256"]
+        return hashlib.sha256(self.body).hexdigest() == str(self.envelope["sha256"])
 
 
 def bronze_paths(lake: Path) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from coinlake.answer import Answer
@@ -18,10 +18,12 @@ NOW_MS = int(NOW.timestamp() * 1000)
 IN_FULL = {"vs_currency": "usd", "precision": "full"}
 
 
-def examples(number: int) -> settings:
-    """So many examples here, five times as many where CI=true."""
+def examples(number: int, shrinks: bool = True) -> settings:
+    """So many examples here, five times as many where CI=true; one that is dear is shown as found, not made small."""
     many = number * 5 if os.environ.get("CI") == "true" else number
-    return settings(max_examples=many, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    phases = [phase for phase in Phase if shrinks or phase is not Phase.shrink]
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    return settings(max_examples=many, phases=phases, suppress_health_check=slow)
 
 
 def answer(

@@ -312,7 +312,7 @@ ERRORS = {
     "200_unknown_currency_simple_price.json": Wanted(
         0,
         at="/simple/price",
-        rejects=(("missing_field", "bitcoin"), ("coin_missing", "celo"), ("coin_missing", "eos")),
+        rejects=(("missing", "bitcoin"), ("coin_missing", "celo"), ("coin_missing", "eos")),
     ),
     "200_unknown_id_simple_price.json": Wanted(
         0, at="/simple/price", rejects=tuple(("coin_missing", coin) for coin in ("bitcoin", "celo", "eos"))

@@ -6,6 +6,7 @@ The environment, the working folder, the clock and the streams are touched here 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
@@ -377,8 +378,12 @@ def watch(
         rhythm,
         time.sleep,
         lambda report: _finish(door, report),
-        lambda error: door.screen.warn(f"{error}; it is tried again at the next turn"),
+        _warns(door),
     )
+
+
+def _warns(door: Door) -> Callable[[CoinlakeError], None]:
+    return lambda error: door.screen.warn(f"{error}; it is tried again at the next turn")
 
 
 def _rhythm(text: str) -> timedelta:
@@ -386,6 +391,114 @@ def _rhythm(text: str) -> timedelta:
     if not re.fullmatch(r"[1-9][0-9]{0,5}[smhd]", text):
         raise typer.BadParameter(f"{text!r} should be a number and s, m, h or d, such as 1h", param_hint="--every")
     return timedelta(seconds=int(text[:-1]) * units[text[-1]])
+
+
+@_command("simulate", ("log",), job=True)
+def simulate(
+    door: Door,
+    coins: Annotated[int, typer.Option("--coins", metavar="N", min=1, max=17_000, help="How many coins.")] = 250,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed, another market.")] = 7,
+    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65_535, help="0 takes a free one.")] = 8790,
+    plan: Annotated[str, typer.Option("--plan", metavar="NAME", help="The plan whose limits it keeps.")] = "demo",
+    key: Annotated[str | None, typer.Option("--key", metavar="TEXT", help="The only key it takes.")] = None,
+    rate: Annotated[
+        int | None, typer.Option("--rate", metavar="N", min=0, help="Calls in any 60 s; 0 for no limit. By plan.")
+    ] = None,
+    begin: Annotated[
+        str | None, typer.Option("--begin", metavar="MOMENT", help="Where its clock begins; else the real time.")
+    ] = None,
+    speed: Annotated[
+        str, typer.Option("--speed", metavar="X", help="Simulated seconds a second: 1, 0, or fast (a day a second).")
+    ] = "1",
+    faults: Annotated[str, typer.Option("--faults", metavar="NAME=RATE,...", help="Misbehaviour, by name.")] = "",
+    traps: Annotated[str, typer.Option("--traps", metavar="NAME=RATE,...", help="Dirt in the data, by name.")] = "",
+) -> None:
+    """Serve a made-up market at CoinGecko's own paths, on loopback, until Ctrl-C."""
+    from coinlake.simulator import Options, serve
+
+    options = Options(
+        coins=coins,
+        seed=seed,
+        port=port,
+        plan=plan,
+        rate=rate,
+        key=key,
+        now=begin,
+        speed=_speed(speed),
+        traps=_rates(traps, "--traps") if traps else None,
+        faults=_rates(faults, "--faults") if faults else None,
+    )
+    serve(options, lambda run: door.answer({"url": run.url, "clock": run.clock_url}, _simulating))
+
+
+def _simulating(told: Mapping[str, str]) -> str:
+    return (
+        f"A simulated market at {told['url']}, until Ctrl-C. Nothing of it is real. In another terminal:\n"
+        f"  export COINLAKE_API_URL={told['url']} COINLAKE_NOW={told['clock']} COINLAKE_RATE=0\n"
+        "  coinlake --lake data-demo run"
+    )
+
+
+def _speed(text: str) -> float:
+    from coinlake.simulator import DAY_A_SECOND
+
+    try:
+        return DAY_A_SECOND if text == "fast" else float(text)
+    except ValueError as exc:
+        raise typer.BadParameter(f"{text!r} should be a number or fast", param_hint="--speed") from exc
+
+
+def _rates(joined: str, flag: str) -> dict[str, float]:
+    try:
+        return {name.strip(): float(rate) for name, _, rate in (each.partition("=") for each in _names(joined))}
+    except ValueError as exc:
+        raise typer.BadParameter(f"{joined!r} should be name=rate, such as 500=0.1", param_hint=flag) from exc
+
+
+@_command("demo", ("top", "days", *_WORKING, *_PLACES), job=True)
+def demo(
+    door: Door,
+    once: Annotated[bool, typer.Option("--once", help="Stop after the first run.")] = False,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed, another market.")] = 7,
+    day: Annotated[
+        float, typer.Option("--day", metavar="SECONDS", min=0.5, help="How long a simulated day lasts.")
+    ] = 5.0,
+) -> None:
+    """Fill a practice lake from a simulated market, then let its days pass until Ctrl-C."""
+    from coinlake import demo as practice
+    from coinlake.watch import watch as look
+
+    settings = practice.settings_of(door.loaded)
+    with practice.opened(settings, seed, door.screen.report) as (work, simulator):
+        _finish(door, work.run())
+        _tell_what_to_try(door, settings.lake, work)
+        if once:
+            return
+        door.screen.say(f"a simulated day now lasts {day:g} s; Ctrl-C ends it")
+        practice.let_days_pass(simulator, day)
+        with contextlib.suppress(KeyboardInterrupt):
+            look(work, timedelta(days=1), time.sleep, lambda report: _finish(door, report), _warns(door), poll_s=0.2)
+
+
+def _tell_what_to_try(door: Door, lake: str, work: Workspace) -> None:
+    from coinlake.screen import grid, to_json
+
+    if door.as_json or door.quiet:
+        return
+    rows = work.query(
+        "select rank, symbol, name, price_usd, return_7d, return_30d, market_cap_usd "
+        "from gold.market_summary order by rank limit 10"
+    )
+    names = rows.columns
+    shown = [dict(zip(names, to_json(list(row)), strict=True)) for row in rows.fetchall()]
+    door.screen.show(grid(shown, "the ten largest coins of a SIMULATED market: nothing of it is real"))
+    door.screen.show(
+        f"The lake is in {lake}. Try:\n"
+        f"  coinlake --lake {lake} status\n"
+        f"  coinlake --lake {lake} tables\n"
+        f"  coinlake --lake {lake} query \"select day, close_usd from gold.daily where coin_id = 'sim-bitcoin' "
+        'order by day desc limit 7"'
+    )
 
 
 @_command("rebuild", (*_WORKING, *_PLACES), job=True)

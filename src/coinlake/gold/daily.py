@@ -69,13 +69,14 @@ DAY = [*COIN, "day"]
 TOUCHES = """
     select coin_id, min(day) as first_day, max(day) + 1 as last_day from (
         select coin_id, ({moment} - interval 1 microsecond)::DATE
-            - case when epoch({moment} - date_trunc('day', {moment})) between 0.000001 and 3600 then 1 else 0 end as day
+            - case when epoch({moment} - date_trunc('day', {moment})) between 0.000001 and 3600.999999 then 1 else 0 end as day
         from changed
         union all select coin_id, ({moment} - interval 1 microsecond)::DATE as day from changed
     ) group by coin_id
 """
 """SQL: the days that observations at `{moment}` of the relation `changed` may change, by coin: their own, the day
-before where they may stand in for its close, and the day after, which opens there."""
+before where they may stand in for its close (up to the end of the last second), and the day after, which opens
+there."""
 
 LOOKBACK_DAYS = 2
 """Days of observations before the first day touched that its row rests on."""

@@ -1,0 +1,88 @@
+"""What happened: the trend, crashes and runs of the whole market, a lost peg, and how single coins come and go.
+
+Everything is in logarithms of the price, made of straight lines, and comes back to where it was: so it can be computed
+for a moment from the moment alone. Time is cut into seasons of 300 days; each has a crash and a run of its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coinlake.simulator.chance import Floats, Ints, between, uniform
+from coinlake.simulator.paths import DAY_MS, ORIGIN_MS
+from coinlake.simulator.universe import YEAR_MS, Universe
+
+SEASON_DAYS = 300.0
+REFERENCE_MS = 1_704_067_200_000
+"""2024-01-01, as of which traits are given."""
+
+
+def years_since_reference(times_ms: Ints) -> Floats:
+    """Years from 2024 on, negative before."""
+    years: Floats = (times_ms - REFERENCE_MS) / float(YEAR_MS)
+    return years
+
+
+def trend(times_ms: Ints) -> Floats:
+    """How the whole market grows in the long run, ever more slowly."""
+    years = years_since_reference(times_ms)
+    return 0.3 * years / (1.0 + np.abs(years) / 20.0)
+
+
+def seasons(key: int, times_ms: Ints) -> Floats:
+    """The crash and the run of each season, as the market factor feels them."""
+    days = (times_ms - ORIGIN_MS) / float(DAY_MS)
+    season = np.floor_divide(days, SEASON_DAYS).astype(np.int64)
+    day = days - season * SEASON_DAYS
+    crash = _tent(day, between(10, 100, key, season, 1), 2.5, 110.0) * between(0.35, 0.6, key, season, 2)
+    run = _tent(day, between(110, 170, key, season, 3), 45.0, 80.0) * between(0.5, 0.9, key, season, 4)
+    return run - crash
+
+
+def lost_peg(key: int, times_ms: Ints) -> Floats:
+    """What the coin that loses its peg is off by: once a season, for some days."""
+    days = (times_ms - ORIGIN_MS) / float(DAY_MS)
+    season = np.floor_divide(days, SEASON_DAYS).astype(np.int64)
+    day = days - season * SEASON_DAYS
+    falls = between(20, 270, key, season, 5)
+    return -_tent(day, falls, 0.7, between(3.0, 12.0, key, season, 6)) * between(0.08, 0.3, key, season, 7)
+
+
+def bursts(key: int, coins: Ints, times_ms: Ints) -> Floats:
+    """What single coins do for some days, up or down, for no reason that others share; [coins, n].
+
+    Three times of ten a burst begins somewhere in each ten days and is over before the next ten are.
+    """
+    days = (times_ms - ORIGIN_MS) / float(DAY_MS)
+    turn = np.floor_divide(days, 10.0).astype(np.int64)
+    coin, total = coins[:, None], np.zeros((len(coins), times_ms.shape[1]))
+    for back in (0, 1):
+        drawn = uniform(key, coin, turn - back, 1)
+        height = between(-0.65, 1.0, key, coin, turn - back, 2)
+        begins = between(0.0, 10.0, key, coin, turn - back, 3)
+        day = days - (turn - back) * 10.0
+        up, down = between(0.2, 1.5, key, coin, turn - back, 4), between(1.0, 8.0, key, coin, turn - back, 5)
+        total += np.where(drawn < 0.3, height * height * height * _tent(day, begins, up, down), 0.0)
+    return total
+
+
+def coming_and_going(universe: Universe, coins: Ints, times_ms: Ints) -> Floats:
+    """A launch's excitement, gone after two months, and the last three months of a coin that collapses.
+
+    Args:
+        universe: everybody.
+        coins: [k].
+        times_ms: [1 or k, n].
+    """
+    age = (times_ms - universe.born_ms[coins, None]) / float(DAY_MS)
+    left = (universe.died_ms[coins, None] - times_ms) / float(DAY_MS)
+    excited = np.where(universe.is_stable[coins, None], 0.0, 1.2 * np.clip(1.0 - age / 60.0, 0.0, 1.0))
+    gone = np.clip(1.0 - left / 90.0, 0.0, 1.0)
+    return excited - np.where(universe.collapses[coins, None], 5.0 * gone * gone, 0.0)
+
+
+def _tent(day: Floats, begins: Floats, up_days: Floats | float, down_days: Floats | float) -> Floats:
+    """From 0 up to 1 in `up_days`, and back in `down_days`."""
+    inside = day - begins
+    raised: Floats = np.clip(np.minimum(inside / up_days, 1.0 - (inside - up_days) / down_days), 0.0, 1.0)
+    return raised

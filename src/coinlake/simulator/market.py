@@ -1,0 +1,215 @@
+"""A market that never existed. A price is a function of seed, coin and moment alone.
+
+Any window, any granularity, any order of questions, another process or another day: the same numbers to the last bit.
+Nothing is stored but the coins' traits. Coins move with the whole market, with their sector, and by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coinlake.simulator import history
+from coinlake.simulator.chance import Floats, Hashes, Ints, exp, hashes, key_of
+from coinlake.simulator.majors import FOLLOWS, LOSES_ITS_PEG, SECTORS
+from coinlake.simulator.paths import DAY_MS, END_MS, ORIGIN_MS, walk, weights
+from coinlake.simulator.universe import universe
+
+MARKET_SIGMA, SECTOR_SIGMA = 0.6, 0.55
+_BLOCK = 1_000_000
+"""Most values of one walk at a time: some dozens of megabytes."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Prices, caps and volumes of coins at moments, each [coins, n]; NaN where a coin was not there."""
+
+    price_usd: Floats
+    cap_usd: Floats
+    volume_24h_usd: Floats
+
+
+class Market:
+    """The market of a seed with so many coins at a time.
+
+    Coins go by their number: `coins` of them are there from the start, their successors have the numbers above.
+    `lasting` coins never die and have no successors. Moments are milliseconds since 1970, from 2008-01-01 to
+    2052-11-08.
+
+    Raises:
+        ValueError: `coins` is below 1.
+    """
+
+    def __init__(self, seed: int, coins: int, lasting: bool = False) -> None:
+        self.seed = seed
+        self.places = coins
+        self.universe = universe(seed, coins, lasting)
+        self._events = key_of(seed, "history")
+        self._factors: Hashes = hashes(key_of(seed, "factors"), np.arange(1 + len(SECTORS)))
+        self._bursts = key_of(seed, "bursts")
+        self._own = key_of(seed, "own")
+        self._volume = key_of(seed, "volume")
+        self._factor_weights = weights(np.array([MARKET_SIGMA] + [SECTOR_SIGMA] * len(SECTORS)))
+
+    # What can be asked -----------------------------------------------------------------------------------------------
+
+    def prices(self, coin: int, times_ms: Any) -> Floats:
+        """Prices of a coin in dollars, [n]; NaN where it was not there."""
+        prices: Floats = self.matrix([coin], times_ms)[0]
+        return prices
+
+    def caps(self, coin: int, times_ms: Any) -> Floats:
+        """Market capitalisations of a coin in dollars, [n]."""
+        caps: Floats = self.points([coin], times_ms).cap_usd[0]
+        return caps
+
+    def volumes_24h(self, coin: int, times_ms: Any) -> Floats:
+        """What was traded of a coin in the 24 hours before each moment, in dollars, [n]."""
+        volumes: Floats = self.points([coin], times_ms).volume_24h_usd[0]
+        return volumes
+
+    def matrix(self, coins: Any, times_ms: Any) -> Floats:
+        """Prices of many coins at many moments, [coins, n], in blocks that need little memory.
+
+        `times_ms` is [n], the same for all coins, or [coins, n].
+
+        Raises:
+            ValueError: a moment lies outside the market's time, or a coin's number is none.
+        """
+        chosen, times = self._checked(coins, times_ms)
+        made = np.empty((len(chosen), times.shape[1]))
+        for block in _blocks(len(chosen), times.shape[1]):
+            moments = times if len(times) == 1 else times[block]
+            made[block] = self._prices(chosen[block], moments, self._logs(chosen[block], moments))
+        return made
+
+    def points(self, coins: Any, times_ms: Any) -> Points:
+        """Prices, caps and volumes of many coins at many moments; arguments and errors as of `matrix`."""
+        chosen, times = self._checked(coins, times_ms)
+        made = [np.empty((len(chosen), times.shape[1])) for _ in range(3)]
+        for block in _blocks(len(chosen), 3 * times.shape[1]):
+            parts = self._points(chosen[block], times if len(times) == 1 else times[block])
+            for whole, part in zip(made, parts, strict=True):
+                whole[block] = part
+        return Points(*made)
+
+    def supplies(self, coins: Any, times_ms: Any) -> Floats:
+        """Coins in circulation, [coins, n]."""
+        chosen, times = self._checked(coins, times_ms)
+        return self._supplies(chosen, times)
+
+    def active(self, now_ms: int) -> Ints:
+        """The coins that are there at a moment."""
+        there: Ints = np.flatnonzero((self.universe.born_ms <= now_ms) & (now_ms < self.universe.died_ms))
+        return there
+
+    def gone(self, now_ms: int) -> Ints:
+        """The coins that were there before a moment and are no more."""
+        dead: Ints = np.flatnonzero((self.universe.died_ms <= now_ms) & (self.universe.born_ms <= now_ms))
+        return dead
+
+    # How it comes about ----------------------------------------------------------------------------------------------
+
+    def _checked(self, coins: Any, times_ms: Any) -> tuple[Ints, Ints]:
+        chosen, times = np.asarray(coins, dtype=np.int64), np.atleast_2d(np.asarray(times_ms, dtype=np.int64))
+        if times.size and not ORIGIN_MS + DAY_MS <= times.min() <= times.max() < END_MS:
+            raise ValueError("this market has prices from 2008-01-02 to 2052-11-08 only")
+        if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self.universe):
+            raise ValueError(f"this market's coins have numbers from 0 to {len(self.universe) - 1}")
+        return chosen, times
+
+    def _points(self, coins: Ints, times: Ints) -> tuple[Floats, Floats, Floats]:
+        both, now, before = _with_day_before(times)
+        logs = self._logs(coins, both)
+        after = logs.take(now, axis=1)
+        price = self._prices(coins, times, after)
+        cap = price * self._supplies(coins, times)
+        moved = np.abs(after - logs.take(before, axis=1)) * self._unrest(coins)
+        noise = walk(self._volume_keys(coins), times, self._volume_weights(len(coins)))
+        age = np.clip((times - self.universe.born_ms[coins, None]) / float(DAY_MS), 0.02, 1.0)
+        traded = self.universe.turnover[coins, None] * age * (0.55 + moved) * exp(noise)
+        return price, cap, cap * traded
+
+    def _unrest(self, coins: Ints) -> Floats:
+        """How much a day's move counts for the volume: what is large for a stablecoin is small for others."""
+        return np.where(self.universe.is_stable[coins, None], 150.0, 14.0)
+
+    def _prices(self, coins: Ints, times: Ints, logs: Floats) -> Floats:
+        here = self.universe
+        factor = np.where(times >= here.redenominated_ms[coins, None], here.factor[coins, None], 1.0)
+        prices = here.base_usd[self._leaders(coins), None] * exp(logs) * factor
+        is_there = (times >= here.born_ms[coins, None]) & (times < here.died_ms[coins, None])
+        return np.where(is_there, prices, np.nan)
+
+    def _supplies(self, coins: Ints, times: Ints) -> Floats:
+        here = self.universe
+        grown = np.clip(1.0 + here.growth[coins, None] * history.years_since_reference(times), 0.2, 3.0)
+        most = np.where(here.max_supply[coins, None] > 0, here.max_supply[coins, None], np.inf)
+        circulating = np.minimum(here.supply[coins, None] * grown, most)
+        return circulating / np.where(times >= here.redenominated_ms[coins, None], here.factor[coins, None], 1.0)
+
+    def _leaders(self, coins: Ints) -> Ints:
+        """The coins whose price each has: its own, except for wrapped ones."""
+        leaders = coins.copy()
+        for follower, leader in FOLLOWS.items():
+            if follower < self.places:
+                leaders[coins == follower] = leader
+        return leaders
+
+    def _logs(self, coins: Ints, times: Ints) -> Floats:
+        """Logarithms of price over base price, [coins, n], before redenominations."""
+        here, led = self.universe, self._leaders(coins)
+        sectors = here.sector[led]
+        own_keys = hashes(self._own, led)
+        market, sector, own = self._walks(sectors, own_keys, here.own[led], here.is_stable[led], times)
+        whole = market + history.seasons(self._events, times)
+        logs = here.beta[led, None] * whole + here.of_sector[led, None] * sector + own
+        logs = logs + np.where(here.is_stable[led, None], 0.0, history.trend(times))
+        logs = logs + history.coming_and_going(here, led, times)
+        logs = logs + here.own[led, None] * history.bursts(self._bursts, led, times)
+        losing = led == LOSES_ITS_PEG
+        if losing.any():
+            logs = logs + np.where(losing[:, None], history.lost_peg(self._events, times), 0.0)
+        return logs
+
+    def _walks(
+        self, sectors: Ints, own_keys: Hashes, own: Floats, stable: NDArray[np.bool_], times: Ints
+    ) -> tuple[Floats, Floats, Floats]:
+        """The market's walk [1 or coins, n], each coin's sector's and its own [coins, n], in one go."""
+        own_weights = weights(own, longest_days=256.0)
+        own_weights[stable] = weights(own[stable], longest_days=4.0)
+        if len(times) == 1:
+            used, which = np.unique(sectors, return_inverse=True)
+            rows = np.concatenate([[0], used + 1])
+        else:
+            used, which = sectors, np.arange(len(sectors))
+            rows = np.concatenate([np.zeros_like(sectors), sectors + 1])
+            times = np.concatenate([times, times, times])
+        keys = np.concatenate([self._factors[rows], own_keys])
+        walked = walk(keys, times, np.concatenate([self._factor_weights[rows], own_weights]))
+        markets = len(rows) - len(used)
+        return walked[:markets], walked[markets : len(rows)][which], walked[len(rows) :]
+
+    def _volume_keys(self, coins: Ints) -> Hashes:
+        return hashes(self._volume, coins)
+
+    def _volume_weights(self, count: int) -> Floats:
+        return np.repeat(weights(np.array([3.0]), longest_days=64.0, shortest_days=0.5), count, axis=0)
+
+
+def _blocks(coins: int, moments: int) -> list[slice]:
+    size = max(1, _BLOCK // max(moments, 1))
+    return [slice(start, start + size) for start in range(0, coins, size)]
+
+
+def _with_day_before(times: Ints) -> tuple[Ints, Ints, Ints]:
+    """Moments and those 24 hours before, each once where all coins share them, and where either are among them."""
+    count = times.shape[1]
+    both = np.concatenate([times, times - DAY_MS], axis=1)
+    if len(times) > 1:
+        return both, np.arange(count), np.arange(count, 2 * count)
+    single, place = np.unique(both[0], return_inverse=True)
+    return single[None, :], place[:count], place[count:]

@@ -1,0 +1,146 @@
+"""The practice lake and the watch: a simulated market fills a lake, and new days topple through all its layers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import coinlake
+from coinlake.bronze.kind import MARK
+from coinlake.progress import silent
+from coinlake.settings import load
+from coinlake.simulator import Options, running
+from coinlake.watch import watch
+from coinlake.wiring import Workspace, workspace
+
+DAY = timedelta(days=1)
+
+
+def program(folder: Path, *words: str, **more: str) -> subprocess.Popen[str]:
+    """The program as a process of its own, in a folder of its own."""
+    environ = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), **more}
+    command = [sys.executable, "-m", "coinlake", *words]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=environ, stdout=pipe, stderr=pipe, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Exit code and output of a process once it has ended."""
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def work_on(tmp_path: Path, url: str, now: str, coins: int) -> Workspace:
+    """A workspace on a simulator."""
+    flags = {"lake": str(tmp_path / "lake"), "api_url": url, "now": now, "rate": "0", "top": str(coins)}
+    return workspace(load(flags, {}, tmp_path).settings, silent)
+
+
+def test_a_demo_ends_with_gold_and_marks_its_lake_as_simulated(tmp_path: Path) -> None:
+    code, out, err = ended(program(tmp_path, "demo", "--once", "--top", "5", "--days", "30"))
+    assert code == 0, err
+    assert "SIMULATED" in out
+    summary = coinlake.open(str(tmp_path / "data-demo")).table("gold.market_summary").to_arrow().to_pylist()
+    assert len(summary) == 5
+    assert all(row["coin_id"].startswith("sim-") for row in summary)
+    assert (tmp_path / "data-demo" / "bronze" / MARK).exists()
+
+
+def test_a_demo_refuses_a_lake_of_a_real_market(tmp_path: Path) -> None:
+    answer = tmp_path / "data-demo/bronze/coingecko/global/date=2022-02-01/x.jsonl.gz"
+    answer.parent.mkdir(parents=True)
+    answer.write_bytes(b"")
+    code, _, err = ended(program(tmp_path, "demo", "--once"))
+    assert code == 3
+    assert "holds a real market" in err
+
+
+def test_the_real_service_is_not_mixed_into_a_simulated_lake(tmp_path: Path, shared: Path) -> None:
+    from servers import replay
+
+    with running(Options(coins=5, rate=0, plan="keyless", now="2026-03-01T00:45:00Z", speed=0)) as simulator:
+        work_on(tmp_path, simulator.url, simulator.clock_url, 2).run()
+    with replay(shared) as service, pytest.raises(coinlake_error(), match="holds a simulated market"):
+        work_on(tmp_path, service.url, "2022-02-01T00:45:00Z", 2).run()
+
+
+def coinlake_error() -> type[Exception]:
+    from coinlake.errors import ConfigError
+
+    return ConfigError
+
+
+def test_ctrl_c_ends_a_demo_cleanly(tmp_path: Path) -> None:
+    process = program(tmp_path, "demo", "--top", "2", "--days", "10", "--day", "1", "--log", "text")
+    runs = tmp_path / "data-demo/bronze/_runs"
+    until = time.monotonic() + 90
+    while len(list(runs.glob("*-ended.json"))) < 2 and time.monotonic() < until:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    code, _, err = ended(process)
+    assert code == 0, err
+    begun, over = len(list(runs.glob("*-begun.json"))), len(list(runs.glob("*-ended.json")))
+    assert begun == over >= 2
+
+
+@pytest.mark.slow
+def test_sixty_simulated_days_topple_one_after_the_other_and_nothing_is_missed_or_done_twice(tmp_path: Path) -> None:
+    start = datetime(2026, 1, 31, 0, 45, tzinfo=UTC)
+    options = Options(coins=20, rate=0, plan="keyless", now=start.isoformat(), speed=0, lasting=True, traps={})
+    with running(options) as simulator:
+        work = work_on(tmp_path, simulator.url, simulator.clock_url, 3)
+        toppled: list[datetime] = []
+
+        def told(report: object) -> None:
+            toppled.append(work.now())
+            clock = simulator.simulated.clock
+            clock.set(clock.now_ms() + int(DAY.total_seconds() * 1000))
+
+        watch(work, DAY, time.sleep, told, pytest.fail, poll_s=0.01, goes_on=lambda: len(toppled) < 61)
+    assert len(toppled) == 61
+    lake = coinlake.open(str(tmp_path / "lake"))
+    last = (start + 59 * DAY).date()
+    coins = lake.query("select count(distinct coin_id) from gold.daily where day = (select max(day) from gold.daily)")
+    assert lake.query("select max(day) from gold.daily").fetchall() == [(last,)]
+    assert coins.fetchall()[0][0] >= 3
+    gaps = lake.query(
+        "select coin_id from gold.daily group by coin_id having count(*) <> max(day) - min(day) + 1"
+    ).fetchall()
+    assert gaps == []
+    twice = lake.query(
+        "select count(*) from (select source, coin_id, granularity, observed_at from silver.prices "
+        "where granularity = 'daily' group by all having count(*) > 1)"
+    )
+    assert twice.fetchall() == [(0,)]
+    assert not work.topple()
+
+
+def test_the_watch_cleans_and_analyses_what_another_process_lands(tmp_path: Path) -> None:
+    with running(Options(coins=5, rate=0, plan="keyless", now="2026-03-01T00:45:00Z", speed=0)) as simulator:
+        work = work_on(tmp_path, simulator.url, simulator.clock_url, 2)
+        assert work.topple() is None
+        work.ingest()
+        report = work.topple()
+        assert report is not None
+        assert report.rows["gold.market_summary"] == 2
+        assert work.topple() is None
+
+
+def test_simulate_says_where_it_listens_and_that_nothing_is_real(tmp_path: Path) -> None:
+    process = program(tmp_path, "simulate", "--port", "0", "--coins", "3", "--json")
+    assert process.stdout is not None
+    said = ""
+    while not said.rstrip().endswith("}"):
+        said += process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    code, _, err = ended(process)
+    assert json.loads(said)["url"].startswith("http://127.0.0.1:")
+    assert code == 130, err
