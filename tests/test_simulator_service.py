@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from coinlake.errors import ConfigError
 from coinlake.simulator import Options, Running, running, serve
@@ -971,3 +973,51 @@ def test_faults_on_the_way_change_nothing_in_what_the_lake_holds(tmp_path: Path)
 def test_moments_are_written_as_the_service_writes_them() -> None:
     assert iso(NOW_MS + 7) == "2022-02-01T00:45:00.007Z"
     assert datetime.fromisoformat(iso(NOW_MS).replace("Z", "+00:00")) == datetime(2022, 2, 1, 0, 45, tzinfo=UTC)
+
+
+# Driven by the official description ----------------------------------------------------------------------------------
+
+PATHS = sorted({call[0] for call in CALLS})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PATHS)
+def test_whatever_the_description_allows_to_ask_is_answered_as_it_says(
+    shared: Path, dirty: tuple[Running, httpx.Client], path: str
+) -> None:
+    schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed: it makes up the calls")
+    described = json.loads((shared / "coingecko" / "openapi" / "demo-api.json").read_text())
+    api = schemathesis.openapi.from_dict(described)
+    schema = schema_of(shared, "demo", path)
+    run, client = dirty
+    there = ["sim-bitcoin", "sim-picomoon", "sim-terrausd", "nobody"]
+    answered: list[int] = []
+
+    @given(case=api[path]["GET"].as_strategy(), id_=st.sampled_from(there))
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    def ask(case: Any, id_: str) -> None:
+        asked = path.replace("{id}", id_)
+        params = {name: _as_text(value) for name, value in (case.query or {}).items()}
+        # A currency, ids and days that are there, half of the time: else hardly a call would be a good one.
+        if len(id_) % 2:
+            params |= {name: each for name, each in SENSIBLE.items() if name in params}
+        answer = client.get(asked, params=params)
+        answered.append(answer.status_code)
+        assert answer.status_code in (200, 400, 401, 404, 422), answer.text
+        assert answer.headers["content-type"].startswith("application/json")
+        if answer.status_code == 200:
+            found = complaints(answer.json(), schema)
+            assert [each for each in found if not each.startswith("market_caps/")] == []
+
+    ask()
+    assert 200 in answered
+
+
+SENSIBLE = {
+    "vs_currency": "usd", "vs_currencies": "usd,btc", "ids": "sim-bitcoin,sim-dai", "days": "30", "precision": "full",
+    "from": "1640995200", "to": "1643000000", "category": "sim-meme-token", "page": "1", "per_page": "7",
+}  # fmt: skip
+
+
+def _as_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -69,7 +69,8 @@ DAY = [*COIN, "day"]
 TOUCHES = """
     select coin_id, min(day) as first_day, max(day) + 1 as last_day from (
         select coin_id, ({moment} - interval 1 microsecond)::DATE
-            - case when epoch({moment} - date_trunc('day', {moment})) between 0.000001 and 3600.999999 then 1 else 0 end as day
+            - case when epoch({moment} - date_trunc('day', {moment})) between 1e-6 and 3600.999999
+                then 1 else 0 end as day
         from changed
         union all select coin_id, ({moment} - interval 1 microsecond)::DATE as day from changed
     ) group by coin_id

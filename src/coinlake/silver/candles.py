@@ -1,4 +1,4 @@
-"""Open, high, low and close of a coin over a span, filed under the moment the span ended.
+"""Open, high, low and close of a coin over a span, filed under the moment the span ended. Own histories land here too.
 
 CoinGecko's candles carry the time of their close; the last one of an answer is unfinished and closes in the future:
 it carries the flag `unfinished` until a later answer brings the finished one. Its candles open at a price of their own,

@@ -68,10 +68,16 @@ def measures(closes: Floats, bitcoin: Floats) -> Measures:
         len(returns),
         float(returns.std()),
         float(((returns - returns.mean()) ** 4).mean() / returns.var() ** 2),
-        *(float(np.corrcoef(sizes[:-lag], sizes[lag:])[0, 1]) for lag in (1, 7, 30)),
+        _autocorrelation(sizes, 1),
+        _autocorrelation(sizes, 7),
+        _autocorrelation(sizes, 30),
         float(np.corrcoef(steps[both], of_bitcoin[both])[0, 1]),
         float((known / np.maximum.accumulate(known) - 1).min()),
     )
+
+
+def _autocorrelation(values: Floats, lag: int) -> float:
+    return float(np.corrcoef(values[:-lag], values[lag:])[0, 1])
 
 
 def real(folder: Path) -> dict[str, Measures]:
