@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from coinlake.errors import ConfigError
 from coinlake.simulator import Market, statistics
-from coinlake.simulator.chance import NORMALS, exp, hashes, key_of, lerp, uniform
+from coinlake.simulator.chance import NORMALS, exp, hash_of, hashes, key_of, lerp, uniform
 from coinlake.simulator.majors import BITCOIN, FOLLOWS, LOSES_ITS_PEG, MAJORS, STABLE
 from coinlake.simulator.names import Names
 from coinlake.simulator.paths import DAY_MS, END_MS, ORIGIN_MS
@@ -134,6 +134,11 @@ def test_a_moment_outside_the_markets_time_is_refused() -> None:
 @given(st.floats(-600, 600))
 def test_our_exponential_is_as_good_as_the_machines(x: float) -> None:
     assert math.isclose(float(exp(np.array([x]))[0]), math.exp(x), rel_tol=1e-14)
+
+
+@given(st.integers(0, 2**64 - 1), st.lists(st.integers(-(2**63) + 1, 2**63 - 2), min_size=1, max_size=4))
+def test_single_draws_are_those_of_arrays(key: int, parts: list[int]) -> None:
+    assert hash_of(key, *parts) == int(hashes(key, *parts)) == int(hashes(key, *([part] for part in parts))[0])
 
 
 def test_draws_are_spread_evenly_and_independent() -> None:

@@ -27,7 +27,7 @@ from coinlake.simulator.paths import DAY_MS
 from coinlake.simulator.plans import PLANS
 from coinlake.simulator.printing import number, rounded, text
 from coinlake.simulator.traps import TRAPS, none
-from lakes import Program, differences, opened
+from lakes import Program, bronze_lines, differences, opened
 
 NOW = "2022-02-01T00:45:00Z"
 NOW_MS = 1_643_676_300_000
@@ -955,6 +955,8 @@ def test_the_whole_pipeline_runs_over_it_and_closes_are_the_markets_own(tmp_path
             assert coin is not None
             closes = run.market.prices(coin, [row[1] + DAY_MS for row in mine])
             assert [row[2] for row in mine] == closes.tolist()
+    told = [line.envelope["headers"]["x-coinlake-simulated"] for line in bronze_lines(tmp_path / "data")]
+    assert told == ["1"] * len(told) and len(told) >= 20
 
 
 @pytest.mark.slow
@@ -989,7 +991,7 @@ def test_whatever_the_description_allows_to_ask_is_answered_as_it_says(
     described = json.loads((shared / "coingecko" / "openapi" / "demo-api.json").read_text())
     api = schemathesis.openapi.from_dict(described)
     schema = schema_of(shared, "demo", path)
-    run, client = dirty
+    _, client = dirty
     there = ["sim-bitcoin", "sim-picomoon", "sim-terrausd", "nobody"]
     answered: list[int] = []
 

@@ -53,6 +53,17 @@ def hashes(key: int, *parts: Any) -> Hashes:
     return state.reshape(shape)
 
 
+def hash_of(key: int, *parts: int) -> int:
+    """One hash, the same as that of `hashes`: for single draws, where arrays would only cost time."""
+    state = key & _MASK
+    for part in parts:
+        x = ((part + 1) * int(_GOLDEN) & _MASK) ^ state
+        x = (x ^ x >> 30) * int(_FIRST) & _MASK
+        x = (x ^ x >> 27) * int(_SECOND) & _MASK
+        state = x ^ x >> 31
+    return state
+
+
 def key_of(seed: int, name: str) -> int:
     """The key under which `name` draws in the market of that seed; Python's own hash differs between processes."""
     state = (seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & _MASK

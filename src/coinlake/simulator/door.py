@@ -158,7 +158,7 @@ class _Handler(StreamRequestHandler):
     def _answer(self, method: str, target: str, headers: Mapping[str, str]) -> bool:
         """Answer a request; whether the connection stays open."""
         url = urlsplit(target)
-        params = dict(parse_qsl(url.query))
+        params = dict(parse_qsl(url.query, keep_blank_values=True))
         if method == "GET":
             reply = self.service.get(url.path, url.query, params, headers)
         elif method == "POST":

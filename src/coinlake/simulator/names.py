@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coinlake.simulator.chance import hashes, key_of
+from coinlake.simulator.chance import hash_of, key_of
 from coinlake.simulator.majors import MAJORS, SECTORS
 from coinlake.simulator.traps import Traps
 from coinlake.simulator.universe import Universe
@@ -66,7 +66,7 @@ class Names:
         return coin < min(len(MAJORS), self._universe.places)
 
     def _words(self, coin: int, which: int) -> tuple[str, str]:
-        drawn = int(hashes(self._key, coin, which))
+        drawn = hash_of(self._key, coin, which)
         kinds = SECTORS[int(self._universe.sector[coin])][2]
         first, drawn = _FIRST[drawn % len(_FIRST)], drawn // len(_FIRST)
         last, drawn = _LAST[drawn % len(_LAST)], drawn // len(_LAST)

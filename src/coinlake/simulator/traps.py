@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinlake.errors import ConfigError
-from coinlake.simulator.chance import key_of, uniform
+from coinlake.simulator.chance import hash_of, key_of, uniform
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Traps:
 
     def hits(self, name: str, *parts: int) -> bool:
         """Whether a trap springs once."""
-        return bool(self.springs(name, *parts))
+        return (hash_of(self._keys[name], *parts) >> 11) * 2.0**-53 < self.rates[name]
 
     def draw(self, name: str, *parts: Any) -> Any:
         """Numbers from 0 up to 1 that go with a trap, whether it springs or not."""
@@ -86,7 +86,7 @@ class Traps:
 
     def lacks(self, share: float, what: int, coin: int) -> bool:
         """Whether a coin is of the share of coins whose field number `what` is null."""
-        return bool(self.draw("nulls", coin, what) < share * self.rates["nulls"])
+        return (hash_of(self._keys["nulls"] ^ 1, coin, what) >> 11) * 2.0**-53 < share * self.rates["nulls"]
 
 
 def none() -> dict[str, float]:
