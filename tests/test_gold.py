@@ -81,7 +81,7 @@ def candle(at: datetime, open_: float, high: float, low: float, close: float, sp
 
 def arrow(table: Table, rows: Sequence[Row]) -> Any:
     """Rows of a table as an Arrow stream; what is not given is null."""
-    columns = {
+    columns: dict[str, Any] = {
         name: Array([_plain(row.get(name)) for row in rows], type=_ARROW[column.type])
         for name, column in table.columns.items()
     }
@@ -365,6 +365,16 @@ def test_a_window_counts_days_not_rows(lake: Lake, on: str) -> None:
 
 
 @both
+def test_a_window_holds_days_of_one_source_only(lake: Lake, on: str) -> None:
+    mine = [daily_point(MIDNIGHT - back * D, 40.0, source="mine") for back in range(5, 9)]
+    observe(lake, *mine, *(daily_point(MIDNIGHT - back * D, 100.0 + back) for back in range(3)))
+    bring_up(lake, on, sources=("coingecko", "mine"))
+    (row,) = stored(lake, SUMMARY)
+    assert (row["source"], row["days_known_7d"], row["return_7d"]) == ("coingecko", 3, None)
+    assert (row["minimum_7d_usd"], row["return_24h"]) == (100.0, 100 / 101 - 1)
+
+
+@both
 def test_a_report_shows_the_newest_snapshot_or_else_the_last_close(lake: Lake, on: str) -> None:
     observe(
         lake,
@@ -479,7 +489,10 @@ _snapshots = st.builds(
     _perhaps,
 )
 _candles = st.builds(
-    lambda about, n, values, span: {**candle(MIDNIGHT + 4 * n * H, *values, span=span), **about},
+    lambda about, n, values, span: {
+        **candle(MIDNIGHT + 4 * n * H, values[0], values[1], values[2], values[3], span),
+        **about,
+    },
     st.fixed_dictionaries({**_about, "flags": st.sampled_from(["", "", "unfinished"])}),
     st.integers(-40, 40),
     st.tuples(_values, _values, _values, _values),
@@ -497,6 +510,7 @@ def _each_once(rows: list[Row]) -> list[Row]:
 arrivals = st.lists(_rows, max_size=14).map(_each_once)
 
 
+@pytest.mark.slow
 @examples(10)
 @given(arrivals, st.lists(st.sampled_from(["mine", "coingecko"]), unique=True))
 def test_both_engines_make_the_same_days(observed: list[Row], sources: list[str]) -> None:

@@ -276,18 +276,35 @@ def reaching(limit: int) -> Callable[[Call], Said]:
 
 def test_a_refused_window_is_learnt_once_and_kept_to_from_then_on(lake: Lake) -> None:
     source = Script(reaching(100))
-    done = run(lake, source, histories("bitcoin", "celo"))
+    done = run(lake, source, histories("bitcoin", "celo", "aave"))
     assert [(call.coin_id, call.params["days"]) for call in source.asked] == [
-        ("bitcoin", "364"),
-        ("bitcoin", "180"),
-        ("bitcoin", "90"),
-        ("celo", "90"),
+        *(("bitcoin", days) for days in ("364", "180", "90")),
+        *(("celo", days) for days in ("364", "180", "90")),
+        ("aave", "90"),
     ]
-    assert (done.days_limit, done.failure, done.answers) == (90, None, 2)
+    assert (done.days_limit, done.days_learnt, done.failure, done.answers) == (90, 90, None, 3)
     assert [each[:3] for each in done.unavailable] == [
-        (coin, date(2021, 2, 2), date(2021, 11, 2)) for coin in ("bitcoin", "celo")
+        (coin, date(2021, 2, 2), date(2021, 11, 2)) for coin in ("bitcoin", "celo", "aave")
     ]
-    assert len(list(answers(lake, "_errors"))) == 2
+    assert len(list(answers(lake, "_errors"))) == 4
+
+
+def test_a_window_that_is_refused_of_one_coin_alone_shortens_no_other(lake: Lake) -> None:
+    def say(call: Call) -> Said:
+        return reaching(100)(call) if call.coin_id == "bitcoin" else good(call)
+
+    source = Script(say)
+    done = run(lake, source, histories("bitcoin", "celo", "aave"))
+    assert [call.params["days"] for call in source.asked] == ["364", "180", "90", "364", "364"]
+    assert (done.days_limit, done.days_learnt, done.failure) == (None, None, None)
+    assert [each.coin_id for each in done.unavailable] == ["bitcoin"]
+
+
+def test_what_was_learnt_before_is_kept_to_but_not_learnt_again(lake: Lake) -> None:
+    source = Script(reaching(100))
+    done = run(lake, source, histories("bitcoin", "celo"), Known(days_limit=90))
+    assert [call.params["days"] for call in source.asked] == ["90", "90"]
+    assert (done.days_limit, done.days_learnt) == (90, None)
 
 
 def test_a_coin_whose_every_window_is_refused_is_given_up_and_teaches_nothing_about_the_others(lake: Lake) -> None:
@@ -322,7 +339,7 @@ def test_hours_that_are_refused_are_told_range_by_range(lake: Lake) -> None:
 
     wish = Wish(datasets=HISTORY, coins=("bitcoin",), granularity="hourly", days=364)
     done = run(lake, Script(say), wish)
-    assert (done.days_limit, done.failure) == (180, None)
+    assert (done.days_limit, done.failure) == (None, None)
     told = {each.from_day + timedelta(days=n) for each in done.unavailable for n in range(_length(each))}
     assert told == {date(2021, 2, 2) + timedelta(days=n) for n in range(184)}
     assert max(told) == date(2021, 8, 4)

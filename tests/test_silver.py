@@ -459,6 +459,7 @@ def test_dirty_and_colliding_symbols_are_kept_as_given_and_the_id_is_the_key(nam
         assert {"hdp.ф", "AVAX"} <= {row["symbol"] for row in rows}
 
 
+@pytest.mark.slow
 def test_ids_that_vanish_turn_inactive_and_keep_their_name() -> None:
     old, new = json.loads(read(LIST_2021)), json.loads(read(LIST_2022))
     gone = [coin for coin in old if coin["id"] not in {each["id"] for each in new}]
@@ -727,6 +728,7 @@ def test_no_body_whatever_it_is_stops_a_run(bodies: Iterable[Any], endpoint: str
     assert result.rules.keys() <= RULES.keys()
 
 
+@pytest.mark.slow
 @examples(5)
 @given(st.lists(answers, min_size=2, max_size=6), st.randoms())
 def test_answers_are_read_each_by_itself(given: list[Answer], random: Any) -> None:

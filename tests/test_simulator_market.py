@@ -71,11 +71,13 @@ def test_every_way_of_asking_gives_the_same_price(some: list[int], times: list[i
     assert same(matrix, np.stack([MARKET.prices(coin, times) for coin in some]))
 
 
-def test_blocks_do_not_change_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = MARKET.points(range(40), YEAR)
-    monkeypatch.setattr("coinlake.simulator.market._BLOCK", 1000)
-    small = MARKET.points(range(40), YEAR)
-    assert same(whole.price_usd, small.price_usd) and same(whole.volume_24h_usd, small.volume_24h_usd)
+def test_a_large_matrix_made_in_blocks_has_the_same_numbers() -> None:
+    times = NOW - np.arange(8000) * DAY_MS // 6
+    large = MARKET.points(range(60), times)  # more values than one block holds
+    for coin in (0, 1, 41, 42, 59):
+        single = MARKET.points([coin], times)
+        assert same(large.price_usd[[coin]], single.price_usd)
+        assert same(large.volume_24h_usd[[coin]], single.volume_24h_usd)
 
 
 DIGEST = """

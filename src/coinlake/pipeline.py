@@ -73,7 +73,7 @@ def fetch(
     report: Report,
 ) -> Ingested:
     """Fetch into bronze what is wished for and not there; the failure that ended it, if any, is in the result."""
-    known = survey(lake, wish, run.began_at, pending(lake))
+    known = survey(lake, wish, run.began_at, pending(lake), run.plan)
     return ingest(source, lake, wish, known, run.name, run.began_at, now, monotonic, report)
 
 
@@ -254,7 +254,7 @@ def end(lake: Lake, run: Run, done: Done, ended_at: datetime, lasted_s: float, f
         "rejects": sum(done.rejects.values()),
         "versions": json.dumps(done.versions, sort_keys=True),
         "unknown_coins": ",".join(fetched.unknown_coins),
-        "history_days": fetched.days_limit,
+        "history_days": fetched.days_learnt,
         "unavailable": json.dumps([asdict_of(each) for each in fetched.unavailable]),
     }
     _note(lake, f"{run.name}-ended", record)

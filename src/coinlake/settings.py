@@ -124,7 +124,7 @@ def _root(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", text):
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", text):
         raise ValueError(text)
     return text.rstrip("/")
 
@@ -210,7 +210,7 @@ class Settings:
     api_url: str = _setting(
         "api_url",
         "Address that CoinGecko's paths are appended to.",
-        "an http:// or https:// address",
+        "an http:// or https:// address without user and password",
         _url,
         by=_by_plan(lambda plan: plan.url),
         follows="plan",
@@ -389,7 +389,7 @@ def _read(setting: Setting, raw: Any, origin: str) -> Any:
     try:
         return setting.parse(_text(raw))
     except (ValueError, OverflowError) as exc:
-        got = "something else" if setting.secret else _short(repr(raw))
+        got = "something else" if setting.secret or "@" in str(raw) else _short(repr(raw))
         raise ConfigError(f"{setting.key} should be {setting.should_be}; {origin} says {got}") from exc
 
 

@@ -42,12 +42,16 @@ _ENDPOINTS = {
 Record = Mapping[str, Any]
 
 
-def survey(lake: Lake, wish: Wish, at: datetime, pending: Iterable[str]) -> Known:
-    """What is known at a moment, for what is wished. `pending` are the bronze objects not yet cleaned."""
+def survey(lake: Lake, wish: Wish, at: datetime, pending: Iterable[str], plan: str) -> Known:
+    """What is known at a moment, for what is wished. `pending` are the bronze objects not yet cleaned.
+
+    What runs learnt of the service's limits counts only where they ran on the same `plan`.
+    """
     universe = frozen_universe(lake, at.date(), wish.top) if wish.top and not wish.coins else None
     runs = known_runs(lake)
     found = _Found()
-    found.given_up(runs, wish.granularity, at)
+    alike = [run for run in runs if run["plan"] == plan]
+    found.given_up(alike, wish.granularity, at)
     found.from_silver(lake, wish.coins or universe or (), wish, at)
     for path in pending:
         if not path.startswith("_"):
@@ -65,7 +69,7 @@ def survey(lake: Lake, wish: Wish, at: datetime, pending: Iterable[str]) -> Know
         unknown_coins=_unknown(runs, at),
         credits_month=credits(lake, runs, lambda began: (began.year, began.month) == (at.year, at.month)),
         credits_today=credits(lake, runs, lambda began: began.date() == at.date()),
-        days_limit=_days_limit(runs, at),
+        days_limit=_days_limit(alike, at),
     )
 
 
@@ -151,7 +155,7 @@ def known_runs(lake: Lake) -> list[dict[str, Any]]:
     table, engine = catalog.table("silver.runs"), DuckEngine()
     rows = engine.arrow(current(table, engine.frame(lake.read(table))))
     moments = ("began_at", "ended_at")
-    texts = ("run", "command", "outcome", "message", "credits", "unknown_coins", "history_days", "unavailable")
+    texts = ("run", "command", "outcome", "message", "credits", "unknown_coins", "history_days", "unavailable", "plan")
     select = ", ".join([*(f"{name}::TIMESTAMP" for name in moments), *texts])
     found = rows.order("began_at, ended_at, run").project(select).fetchall()
     runs = [dict(zip((*moments, *texts), row, strict=True)) for row in found]

@@ -205,7 +205,7 @@ class Workspace:
     def plan(self) -> Plan:
         """The calls that `ingest` would make now."""
         wish = self._wish()
-        return plan(wish, survey(self.lake, wish, self.now(), steps.pending(self.lake)), self.now())
+        return plan(wish, survey(self.lake, wish, self.now(), steps.pending(self.lake), self.settings.plan), self.now())
 
     def query(self, sql: str, as_of: datetime | None = None) -> duckdb.DuckDBPyRelation:
         """The answer to a question in SQL."""

@@ -95,8 +95,9 @@ class Ingested:
 
     `objects` are the paths written, below the bronze root. `credits` counts answers with status 200. `missing` are
     (coin_id, endpoint) that were asked for and not in a good answer, `unknown_coins` the service does not know,
-    `days_limit` is a shorter history that it taught us, `failed` are the calls given up. `failure` is what the caller
-    raises once it has cleaned what landed; None where all went well.
+    `days_limit` is a shorter history than the plan's that it gives, `days_learnt` the same where this run found it out
+    (what was learnt before is not learnt again, so that it is forgotten one day), `failed` are the calls given up.
+    `failure` is what the caller raises once it has cleaned what landed; None where all went well.
     """
 
     objects: tuple[str, ...] = ()
@@ -109,6 +110,7 @@ class Ingested:
     missing: tuple[tuple[str, str], ...] = ()
     unknown_coins: tuple[str, ...] = ()
     days_limit: int | None = None
+    days_learnt: int | None = None
     unavailable: tuple[Unavailable, ...] = ()
     notes: tuple[str, ...] = ()
     failed: tuple[Call, ...] = ()
@@ -246,6 +248,8 @@ class _Run:
     now: Callable[[], datetime]
     report: Report
     days_limit: int | None
+    days_learnt: int | None = None
+    limits: dict[str, int] = field(default_factory=dict)
     done: int = 0
     total: int = 0
     answers: int = 0
@@ -303,7 +307,7 @@ class _Run:
 
     def _ask(self, call: Call) -> bool:
         """Ask, with ever shorter windows as long as the service wants one; False where it may be tried again."""
-        limit = self.days_limit
+        limit = self.limits.get(call.coin_id or "", self.days_limit)
         while (short := shortened(call, limit, moment := self.now())) is not None:
             reply = self._fetch(short)
             if reply.failure is None:
@@ -357,7 +361,7 @@ class _Run:
     def _took(self, call: Call, short: Call, answer: Answer, limit: int | None) -> None:
         """Note what a good answer teaches: how far back the service reaches, and which coins it holds or lacks."""
         self._note_cut(call, short)
-        self.days_limit = limit
+        self._learn(call, limit)
         self.refusals = 0 if call.coin_id else self.refusals
         if call.endpoint not in (MARKETS, SIMPLE_PRICE):
             return
@@ -368,6 +372,14 @@ class _Run:
         else:
             self.ranked[int(call.params["page"])] = ids
             self.markets_at |= dict.fromkeys(ids, answer.fetched_at)
+
+    def _learn(self, call: Call, limit: int | None) -> None:
+        """A limit that a second coin meets too is the plan's; one coin's may be its own, and is noted of it alone."""
+        if limit is None or limit == self.days_limit:
+            return
+        self.limits[call.coin_id or ""] = limit
+        if len(self.limits) > 1:
+            self.days_limit = self.days_learnt = max(self.limits.values())
 
     def _note_cut(self, call: Call, short: Call | None) -> None:
         """Note the days that were asked for and refused: those before the shorter call's, or all."""
@@ -418,6 +430,7 @@ class _Run:
             missing=tuple(self.missing),
             unknown_coins=tuple(self.unknown),
             days_limit=self.days_limit,
+            days_learnt=self.days_learnt,
             unavailable=planned.unavailable + tuple(self.cut),
             notes=tuple(notes),
             failed=tuple(self.failed),

@@ -22,6 +22,7 @@ from datetime import timedelta
 import narwhals as nw
 
 from coinlake.engine import Engine, Frame
+from coinlake.engine.series import means
 from coinlake.spans import DAY_S, SPANS_S
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table, Timestamp
 
@@ -96,7 +97,7 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     closes = _closes(points)
     days = (
         closes.join(_seen(points), on=DAY, how="left")
-        .join(_average(points), on=DAY, how="left")
+        .join(_average(points, engine), on=DAY, how="left")
         .join(_candle_days(candles), on=DAY, how="left")
         .join(_yesterday(closes), on=DAY, how="left")
     )
@@ -189,14 +190,10 @@ def _seen(points: Frame) -> Frame:
     )
 
 
-def _average(points: Frame) -> Frame:
+def _average(points: Frame, engine: Engine) -> Frame:
     """The mean over the granularity that observed the day most often."""
-    of_each = (
-        points.group_by(*DAY, "granularity")
-        .agg(_mean=nw.col("price_usd").mean(), _count=nw.len())
-        .with_columns(_fewer=-nw.col("_count").cast(nw.Int64))
-    )
-    return of_each.group_by(*DAY).agg(average_usd=nw.col("_mean").first(order_by=["_fewer", "granularity"]))
+    of_each = means(engine, points, [*DAY, "granularity"], "price_usd").with_columns(_fewer=-nw.col("count"))
+    return of_each.group_by(*DAY).agg(average_usd=nw.col("mean").first(order_by=["_fewer", "granularity"]))
 
 
 def _candle_days(candles: Frame) -> Frame:

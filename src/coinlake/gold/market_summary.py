@@ -3,7 +3,8 @@ and 365 days, with its newest price, volume, cap and rank.
 
 All windows end with the coin's last day in `gold.daily` (`day`), so they can be compared and computed again; 24 hours
 are that day itself. A window counts days, not rows: `days_known_…` tells how many of its days are known, and a return
-is null where the day it starts from is missing. `price_usd`, volume, cap and rank are of the newest snapshot
+is null where the day it starts from is missing. Days of another source than the last day's count as missing: a return
+from one source's close to another's is none. `price_usd`, volume, cap and rank are of the newest snapshot
 (`priced_at`), or of the last close where there is none.
 """
 
@@ -58,7 +59,7 @@ TABLE = Table(
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
     """One row a coin that has a day in `gold.daily`."""
     daily = read["gold.daily"]
-    columns = ["coin_id", "day", "close_usd", "average_usd", "low_usd", "high_usd"]
+    columns = ["coin_id", "day", "source", "close_usd", "average_usd", "low_usd", "high_usd"]
     windows = by_coin(engine, daily.select(columns), "day", summarise)
     last = ["source", "is_final", "close_observed_at", "market_cap_usd", "volume_24h_usd"]
     closing = daily.select("coin_id", "day", *last)
@@ -102,9 +103,10 @@ def summarise(coin: Arrays) -> Arrays:
         return {**{name: coin[name] for name in ("coin_id", "day", "close_usd")}, **_no_windows()}
     made = {name: coin[name][-1:] for name in ("coin_id", "day", "close_usd")}
     back = (coin["day"][-1] - coin["day"]).astype(int)
+    ours = coin["source"] == coin["source"][-1]
     for name, days in WINDOWS.items():
-        inside = back < days
-        start = coin["close_usd"][back == days]
+        inside = ours & (back < days)
+        start = coin["close_usd"][ours & (back == days)]
         made |= {
             f"average_{name}_usd": _one(_mean(coin["average_usd"][inside])),
             f"minimum_{name}_usd": _one(coin["low_usd"][inside].min()),

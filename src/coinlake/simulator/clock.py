@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from coinlake.simulator.paths import DAY_MS, END_MS, ORIGIN_MS
+from coinlake.simulator.paths import END_MS
 
 REAL = 1.0
+FIRST_MS = 1_388_534_400_000
+"""2014-01-01: before that there is too little of a market."""
 
 
 class Clock:
@@ -52,8 +54,8 @@ class Clock:
             self._set(now_ms, self._speed if speed is None else speed)
 
     def _set(self, now_ms: int, speed: float) -> None:
-        if not ORIGIN_MS + 3 * 365 * DAY_MS <= now_ms < END_MS:
-            raise ValueError("the simulated market's clock can be set from 2011 to 2052-11-08 only")
+        if not FIRST_MS <= now_ms < END_MS:
+            raise ValueError("the simulated market's clock can be set from 2014-01-01 to 2052-11-08 only")
         if not 0 <= speed <= 1e9:
             raise ValueError(f"a clock's speed is a number from 0 to 1e9, not {speed}")
         self._start_ms, self._speed, self._since = now_ms, speed, self._monotonic()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from coinlake.simulator.chance import Floats, Ints, between, uniform
+from coinlake.simulator.chance import Floats, Hashes, Ints, between, hashes
 from coinlake.simulator.paths import DAY_MS, ORIGIN_MS
 from coinlake.simulator.universe import YEAR_MS, Universe
 
@@ -34,8 +34,10 @@ def seasons(key: int, times_ms: Ints) -> Floats:
     days = (times_ms - ORIGIN_MS) / float(DAY_MS)
     season = np.floor_divide(days, SEASON_DAYS).astype(np.int64)
     day = days - season * SEASON_DAYS
-    crash = _tent(day, between(10, 100, key, season, 1), 2.5, 110.0) * between(0.35, 0.6, key, season, 2)
-    run = _tent(day, between(110, 170, key, season, 3), 45.0, 80.0) * between(0.5, 0.9, key, season, 4)
+    drawn = hashes(key, season)
+    falls, depth, rises, height, _ = (_part(drawn, number) for number in range(5))
+    crash = _tent(day, 10.0 + 90.0 * falls, 2.5, 110.0) * (0.35 + 0.25 * depth)
+    run = _tent(day, 110.0 + 60.0 * rises, 45.0, 80.0) * (0.5 + 0.4 * height)
     return run - crash
 
 
@@ -55,15 +57,20 @@ def bursts(key: int, coins: Ints, times_ms: Ints) -> Floats:
     """
     days = (times_ms - ORIGIN_MS) / float(DAY_MS)
     turn = np.floor_divide(days, 10.0).astype(np.int64)
-    coin, total = coins[:, None], np.zeros((len(coins), times_ms.shape[1]))
+    total = np.zeros((len(coins), times_ms.shape[1]))
     for back in (0, 1):
-        drawn = uniform(key, coin, turn - back, 1)
-        height = between(-0.65, 1.0, key, coin, turn - back, 2)
-        begins = between(0.0, 10.0, key, coin, turn - back, 3)
-        day = days - (turn - back) * 10.0
-        up, down = between(0.2, 1.5, key, coin, turn - back, 4), between(1.0, 8.0, key, coin, turn - back, 5)
-        total += np.where(drawn < 0.3, height * height * height * _tent(day, begins, up, down), 0.0)
+        drawn = hashes(key, coins[:, None], turn - back)
+        happens, height, begins, up, down = (_part(drawn, number) for number in range(5))
+        height = height * 1.65 - 0.65
+        tent = _tent(days - (turn - back) * 10.0, begins * 10.0, 0.2 + 1.3 * up, 1.0 + 7.0 * down)
+        total += np.where(happens < 0.3, height * height * height * tent, 0.0)
     return total
+
+
+def _part(drawn: Hashes, number: int) -> Floats:
+    """The n-th of five numbers from 0 up to 1 that are in one hash."""
+    part: Floats = (drawn >> np.uint64(12 * number) & np.uint64(4095)).astype(np.float64) * (1 / 4096)
+    return part
 
 
 def coming_and_going(universe: Universe, coins: Ints, times_ms: Ints) -> Floats:

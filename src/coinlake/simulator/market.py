@@ -21,6 +21,8 @@ from coinlake.simulator.universe import universe
 MARKET_SIGMA, SECTOR_SIGMA = 0.6, 0.55
 _BLOCK = 1_000_000
 """Most values of one walk at a time: some dozens of megabytes."""
+_VOLUME_WEIGHTS = weights(np.array([3.0]), longest_days=64.0, shortest_days=0.5)
+_NOBODY: Hashes = np.empty(0, dtype=np.uint64)
 
 
 @dataclass(frozen=True)
@@ -123,14 +125,14 @@ class Market:
 
     def _points(self, coins: Ints, times: Ints) -> tuple[Floats, Floats, Floats]:
         both, now, before = _with_day_before(times)
-        logs = self._logs(coins, both)
+        logs, noise = self._logs_and_noise(coins, both, self._volume_keys(coins))
         after = logs.take(now, axis=1)
         price = self._prices(coins, times, after)
         cap = price * self._supplies(coins, times)
         moved = np.abs(after - logs.take(before, axis=1)) * self._unrest(coins)
-        noise = walk(self._volume_keys(coins), times, self._volume_weights(len(coins)))
         age = np.clip((times - self.universe.born_ms[coins, None]) / float(DAY_MS), 0.02, 1.0)
-        traded = self.universe.turnover[coins, None] * age * (0.55 + moved) * exp(noise)
+        traded = self.universe.turnover[coins, None] * age * (0.55 + moved)
+        traded = traded * exp(noise.take(now, axis=1))
         return price, cap, cap * traded
 
     def _unrest(self, coins: Ints) -> Floats:
@@ -161,10 +163,16 @@ class Market:
 
     def _logs(self, coins: Ints, times: Ints) -> Floats:
         """Logarithms of price over base price, [coins, n], before redenominations."""
+        return self._logs_and_noise(coins, times, _NOBODY)[0]
+
+    def _logs_and_noise(self, coins: Ints, times: Ints, volume_keys: Hashes) -> tuple[Floats, Floats]:
+        """These logarithms, and the walks that the volumes of `volume_keys` take."""
         here, led = self.universe, self._leaders(coins)
         sectors = here.sector[led]
         own_keys = hashes(self._own, led)
-        market, sector, own = self._walks(sectors, own_keys, here.own[led], here.is_stable[led], times)
+        market, sector, own, noise = self._walks(
+            sectors, own_keys, here.own[led], here.is_stable[led], volume_keys, times
+        )
         whole = market + history.seasons(self._events, times)
         logs = here.beta[led, None] * whole + here.of_sector[led, None] * sector + own
         logs = logs + np.where(here.is_stable[led, None], 0.0, history.trend(times))
@@ -173,12 +181,18 @@ class Market:
         losing = led == LOSES_ITS_PEG
         if losing.any():
             logs = logs + np.where(losing[:, None], history.lost_peg(self._events, times), 0.0)
-        return logs
+        return logs, noise
 
     def _walks(
-        self, sectors: Ints, own_keys: Hashes, own: Floats, stable: NDArray[np.bool_], times: Ints
-    ) -> tuple[Floats, Floats, Floats]:
-        """The market's walk [1 or coins, n], each coin's sector's and its own [coins, n], in one go."""
+        self,
+        sectors: Ints,
+        own_keys: Hashes,
+        own: Floats,
+        stable: NDArray[np.bool_],
+        volume_keys: Hashes,
+        times: Ints,
+    ) -> tuple[Floats, Floats, Floats, Floats]:
+        """The market's walk [1 or coins, n], each coin's sector's, its own, and its volume's [coins, n], in one go."""
         own_weights = weights(own, longest_days=256.0)
         own_weights[stable] = weights(own[stable], longest_days=4.0)
         if len(times) == 1:
@@ -187,17 +201,15 @@ class Market:
         else:
             used, which = sectors, np.arange(len(sectors))
             rows = np.concatenate([np.zeros_like(sectors), sectors + 1])
-            times = np.concatenate([times, times, times])
-        keys = np.concatenate([self._factors[rows], own_keys])
-        walked = walk(keys, times, np.concatenate([self._factor_weights[rows], own_weights]))
-        markets = len(rows) - len(used)
-        return walked[:markets], walked[markets : len(rows)][which], walked[len(rows) :]
+            times = np.concatenate([times] * (4 if len(volume_keys) else 3))
+        keys = np.concatenate([self._factors[rows], own_keys, volume_keys])
+        volume_weights = np.repeat(_VOLUME_WEIGHTS, len(volume_keys), axis=0)
+        walked = walk(keys, times, np.concatenate([self._factor_weights[rows], own_weights, volume_weights]))
+        markets, factors, coins = len(rows) - len(used), len(rows), len(rows) + len(own_keys)
+        return walked[:markets], walked[markets:factors][which], walked[factors:coins], walked[coins:]
 
     def _volume_keys(self, coins: Ints) -> Hashes:
         return hashes(self._volume, coins)
-
-    def _volume_weights(self, count: int) -> Floats:
-        return np.repeat(weights(np.array([3.0]), longest_days=64.0, shortest_days=0.5), count, axis=0)
 
 
 def _blocks(coins: int, moments: int) -> list[slice]:

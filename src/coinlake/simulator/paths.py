@@ -56,12 +56,16 @@ def weights(sigma: Floats, longest_days: float = 1024.0, shortest_days: float = 
     Stretches longer than `longest_days` move it as little as one of that length does, so that the walk keeps coming
     back; stretches shorter than `shortest_days` do not move it.
     """
-    sizes = [min(span_days(level), longest_days) for level in range(LEVELS)]
-    levels = np.array(
-        [np.sqrt(size / 4 / 365) if span_days(level) >= shortest_days else 0.0 for level, size in enumerate(sizes)]
-    )
-    made: Floats = np.asarray(sigma, dtype=np.float64)[:, None] * levels[None, :]
+    made: Floats = np.asarray(sigma, dtype=np.float64)[:, None] * _levels(longest_days, shortest_days)
     return made
+
+
+@cache
+def _levels(longest_days: float, shortest_days: float) -> Floats:
+    sizes = [min(span_days(level), longest_days) for level in range(LEVELS)]
+    return np.array(
+        [[math.sqrt(size / 4 / 365) if span_days(level) >= shortest_days else 0.0 for level, size in enumerate(sizes)]]
+    )
 
 
 def walk(keys: Hashes, times_ms: Ints, weights: Floats) -> Floats:

@@ -131,7 +131,7 @@ def _row(
         precision = "full"
     name = service.names.of(coin, ranking.now_ms)
     price, cap, volume = (float(each[place]) for each in _values(seen.now))
-    issued = _issued(service, coin, price, 0.0 if cap == 0 else supply, supply)
+    issued = _issued(service, coin, ranking.now_ms, price, 0.0 if cap == 0 else supply, supply)
     if service.traps.hits("flipping", coin, ranking.now_ms // 60_000):
         cap, volume = 0.0, volume * 0.3
     whole = _whole(service, coin)
@@ -179,11 +179,15 @@ def _day(
     }
 
 
-def _issued(service: Service, coin: int, price: float, circulating: float, supply: float) -> dict[str, Any]:
+def _issued(
+    service: Service, coin: int, now_ms: int, price: float, circulating: float, supply: float
+) -> dict[str, Any]:
     """How many coins there are and could be, and what all of them would be worth; null where nobody knows."""
     here, traps = service.market.universe, service.traps
     total = supply / (1.0 - float(here.locked[coin]))
     most = float(here.max_supply[coin])
+    if now_ms >= here.redenominated_ms[coin]:
+        most /= float(here.factor[coin])
     total = min(total, most) if most else total
     if traps.hits("supply_above_total", coin):
         total = supply * 0.97
