@@ -124,9 +124,14 @@ def make(
             read[source.name] = engine.frame(made[source.name])
         else:
             rows = engine.frame(lake.read(source, where=_where(source, definition, scope, as_of)))
-            read[source.name] = current(source, rows) if source.is_observations else rows
+            read[source.name] = _held(engine, current(source, rows)) if source.is_observations else rows
     frame = definition.build(read, sources, engine)
     return _within(frame, scope, engine) if scope else frame
+
+
+def _held(engine: Engine, frame: Frame) -> Frame:
+    """The frame, computed once: a lazy one would be computed again for everything that is made of it."""
+    return engine.frame(engine.arrow(frame))
 
 
 def known_at(as_of: datetime | None) -> str:
