@@ -134,6 +134,28 @@ def test_the_watch_cleans_and_analyses_what_another_process_lands(tmp_path: Path
         assert work.topple() is None
 
 
+@pytest.mark.slow
+def test_what_does_not_drift_is_equal_and_the_rest_is_in_the_rejects(tmp_path: Path) -> None:
+    drifts = {"straight": {}, "new": {"new_field": 1.0}, "other": {"missing_field": 0.5, "retyped_field": 0.5}}
+    prices, refused = {}, {}
+    for name, faults in drifts.items():
+        options = Options(coins=10, rate=0, plan="keyless", now="2026-03-01T00:45:00Z", speed=0, faults=faults)
+        with running(options) as simulator:
+            work_on(tmp_path / name, simulator.url, simulator.clock_url, 4).run()
+        lake = coinlake.open(str(tmp_path / name / "lake"))
+        columns = "coin_id, granularity, observed_at::VARCHAR as at, price_usd, market_cap_usd, volume_24h_usd, flags"
+        found = lake.query(f"select {columns} from current.prices order by all").fetchall()
+        prices[name] = {row[:3]: row[3:] for row in found}
+        rules = lake.query("select distinct rule from silver.rejects").fetchall()
+        refused[name] = {rule for (rule,) in rules}
+    assert prices["new"] == prices["straight"]
+    assert "unknown_field" in refused["new"] - refused["straight"]
+    assert {"missing_field", "wrong_type"} & refused["other"]
+    for key, values in prices["other"].items():
+        straight = prices["straight"][key]
+        assert all(value is None or value == whole for value, whole in zip(values[:3], straight[:3], strict=True)), key
+
+
 def test_simulate_says_where_it_listens_and_that_nothing_is_real(tmp_path: Path) -> None:
     process = program(tmp_path, "simulate", "--port", "0", "--coins", "3", "--json")
     assert process.stdout is not None
