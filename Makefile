@@ -33,7 +33,7 @@ check: $(READY) ## all that must hold: style, types, layers, every test, coverag
 	ruff format --check .
 	mypy
 	lint-imports
-	TZ=Australia/Sydney $(PYTEST) -q -m "not slow"
+	TZ=Australia/Sydney $(PYTEST) -q -m "not slow" tests/test_plan.py tests/test_silver.py tests/test_gold.py
 	$(PYTEST) --cov --cov-report=term --cov-fail-under=90
 
 bench: $(READY) ## how fast the main job is beside its rivals; the figures go to benchmarks/results/
