@@ -25,6 +25,7 @@ from coinlake.pipeline import definitions
 from coinlake.table import Table
 
 CURRENT = "current"
+_ASKS = ("SELECT", "EXPLAIN")
 _NAMED = re.compile(r'\b"?(silver|gold|current)"?\s*\.\s*"?(\w+)')
 """Names that may be tables. One too many costs a look at the lake; DuckDB's own parser cannot tell before it binds."""
 
@@ -41,12 +42,20 @@ def query(lake: Lake, sql: str, sources: Sequence[str], as_of: datetime | None =
     try:
         for schema, short in sorted(set(_NAMED.findall(sql.lower()))):
             _attach(con, lake, schema, short, sources, as_of)
+        _demand_a_question(con, sql)
         answer = con.sql(sql)
     except duckdb.Error as exc:
         raise ConfigError(f"the query cannot be answered: {_first_line(exc)}") from exc
     if answer is None:
         raise ConfigError("the query gives no rows: ask with SELECT")
     return answer
+
+
+def _demand_a_question(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Refuse what would write, before anything of it is carried out. (A PIVOT is a CREATE and a SELECT to DuckDB.)"""
+    kinds = [statement.type.name for statement in con.extract_statements(sql)]
+    if not kinds or kinds[-1] not in _ASKS or not {*kinds} <= {*_ASKS, "CREATE"}:
+        raise ConfigError("the query gives no rows: ask with SELECT")
 
 
 def rows(lake: Lake, table: Table, sources: Sequence[str], as_of: datetime | None, only_current: bool = False) -> Any:

@@ -41,6 +41,9 @@ CONNECT_S = 10.0
 PATIENCE_S = 125.0
 """Seconds from the start of the first failed attempt after which none is started any more."""
 
+LAST_S = 138.0
+"""Seconds from then after which every attempt is over."""
+
 CALLS_IN_A_ROW = 3
 """Calls that may fail one after the other before the run is stopped."""
 
@@ -224,7 +227,7 @@ class CoinGecko:
     def _received(self, call: Call, received: _Received) -> Outcome | None:
         """Take in what comes; say what went wrong on the way, if anything did."""
         where = where_of(_shown(self.address), call.path)
-        self._deadline.begin(self._deadline_s)
+        self._deadline.begin(self._seconds_left())
         try:
             with self._client.stream("GET", self._url(call), headers=self._headers()) as response:
                 received.status = response.status_code
@@ -302,6 +305,12 @@ class CoinGecko:
 
     def _latest(self) -> float | None:
         return None if self._failing_since is None else self._failing_since + PATIENCE_S
+
+    def _seconds_left(self) -> float:
+        """How long an attempt that begins now may take: less and less, the longer nothing has gone well."""
+        if self._failing_since is None:
+            return self._deadline_s
+        return min(self._deadline_s, max(self._failing_since + LAST_S - self._pace.monotonic(), 1.0))
 
     def _is_over(self) -> bool:
         """Whether the next attempt would begin when our patience is over."""
