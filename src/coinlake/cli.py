@@ -6,7 +6,6 @@ The environment, the working folder, the clock and the streams are touched here 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import os
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coinlake.answer import to_moment
-from coinlake.errors import CoinlakeError, ConfigError
+from coinlake.errors import CoinlakeError, ConfigError, was_interrupted
 from coinlake.settings import SETTINGS, Loaded, Settings, demand_key, load, shown
 
 if TYPE_CHECKING:
@@ -264,7 +263,7 @@ def _ends(asked: Asked, screen: Screen) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(141) from error
     except (KeyboardInterrupt, Exception) as error:
-        if _is_interrupt(error):
+        if was_interrupted(error):
             raise _stopped(asked, screen, error, INTERRUPTED, 130) from error
         hint = "" if asked.debug else "; run again with --debug to see where"
         raise _stopped(asked, screen, error, _unexpected(error) + hint, 1) from error
@@ -285,11 +284,6 @@ def _stopped(asked: Asked, screen: Screen, error: BaseException, message: str, c
         traceback.print_exception(error, file=sys.stderr)
     screen.fail(message, code)
     return typer.Exit(code)
-
-
-def _is_interrupt(error: BaseException) -> bool:
-    """Ctrl-C, as Python says it or as DuckDB does."""
-    return isinstance(error, KeyboardInterrupt) or type(error).__name__ == "InterruptException"
 
 
 def _unexpected(error: BaseException) -> str:
@@ -476,8 +470,11 @@ def demo(
             return
         door.screen.say(f"a simulated day now lasts {day:g} s; Ctrl-C ends it")
         practice.let_days_pass(simulator, day)
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             look(work, timedelta(days=1), time.sleep, lambda report: _finish(door, report), _warns(door), poll_s=0.2)
+        except BaseException as error:
+            if not was_interrupted(error):
+                raise
 
 
 def _tell_what_to_try(door: Door, lake: str, work: Workspace) -> None:

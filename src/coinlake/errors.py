@@ -65,3 +65,9 @@ class LakeError(CoinlakeError):
 
 class ConflictError(LakeError):
     """Another writer changed the table meanwhile; its work stands, ours was not written."""
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Whether an exception is Ctrl-C, as Python says it or as DuckDB does: in words of its own, by whoever reads it."""
+    said = "query interrupted" in str(error).lower()
+    return isinstance(error, KeyboardInterrupt) or type(error).__name__ == "InterruptException" or said

@@ -24,7 +24,7 @@ from coinlake.answer import to_moment
 from coinlake.bronze.ingest import Ingested
 from coinlake.bronze.plan import Plan, Wish, plan
 from coinlake.engine import Engine, engine
-from coinlake.errors import CoinlakeError, ConfigError, SourceError
+from coinlake.errors import CoinlakeError, ConfigError, SourceError, was_interrupted
 from coinlake.lake import Lake
 from coinlake.objects import local_folder
 from coinlake.progress import WAIT, Progress, Report, silent
@@ -351,7 +351,7 @@ def _failure_of(run: steps.Run, done: steps.Done, stages: Sequence[Stage]) -> Ba
         for stage in stages:
             stage(run, done)
     except BaseException as exc:
-        return exc
+        return KeyboardInterrupt() if was_interrupted(exc) else exc
     return done.ingested.failure if done.ingested else None
 
 
