@@ -212,8 +212,11 @@ def definitions(sources: Sequence[str]) -> list[Definition]:
             reads=tuple(catalog.table(name) for name in entry.table.reads),
             build=entry.module.build,
             fingerprint=entry.fingerprint(*sources),
-            touches=getattr(entry.module, "TOUCHES", ""),
+            touches=getattr(entry.module, "TOUCHES", {}),
+            touched=getattr(entry.module, "touched", None),
             lookback_days=getattr(entry.module, "LOOKBACK_DAYS", 0),
+            carries=getattr(entry.module, "CARRIES", ()),
+            until=getattr(entry.module, "UNTIL", ""),
         )
         for entry in catalog.entries().values()
         if entry.table.layer == "gold"

@@ -72,7 +72,7 @@ def gold_as_of(lake: Lake, table: Table, engine: Engine, sources: Sequence[str],
     made: dict[str, Any] = {}
     for definition in definitions(sources):
         if definition.table.name in _needed(table):
-            made[definition.table.name] = engine.arrow(make(lake, definition, engine, sources, None, as_of, made))
+            made[definition.table.name] = make(lake, definition, engine, sources, None, as_of, made)
     return made[table.name]
 
 
