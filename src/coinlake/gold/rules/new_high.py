@@ -8,6 +8,8 @@ that fired.
 
 from __future__ import annotations
 
+import numpy as np
+
 from coinlake.gold.rules.rule import Days, Fired, Rule, never, saturating
 from coinlake.gold.rules.words import gain, usd
 
@@ -18,8 +20,9 @@ FAR = 0.05
 
 def fires(days: Days) -> Fired:
     """Where the close passes the high of the day before, the first time in a while."""
-    close, old = days["close_usd"], days.before(days["high_365d_usd"])
-    above = close > old
+    close, high = days["close_usd"], days["high_365d_usd"]
+    old = days.before(high)
+    above = (close > old) & ~np.isnan(high)
     up = above & days.none_within(above, WITHOUT_DAYS)
     beyond = close / old - 1
     return Fired(up, never(days), saturating(beyond, FAR), {"close_usd": close, "old_high_usd": old, "above": beyond})

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 def usd(price: float) -> str:
     """$42,981; $158.26; $0.5238; $0.00002993: never an exponent, four digits that count below a dollar."""
-    size = abs(price)
+    sign, size = "-" if price < 0 else "", abs(price)
     if size >= 1000:
-        return f"${price:,.0f}"
+        return f"{sign}${size:,.0f}"
     if size >= 1:
-        return f"${price:,.2f}"
+        return f"{sign}${size:,.2f}"
     if size == 0:
         return "$0"
     places = max(4, 4 - _exponent(size))
-    return f"${price:.{places}f}"
+    return f"{sign}${size:.{places}f}"
 
 
 def _exponent(size: float) -> int:
