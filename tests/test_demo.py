@@ -34,7 +34,10 @@ def program(folder: Path, *words: str, **more: str) -> subprocess.Popen[str]:
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Exit code and output of a process once it has ended."""
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()  # one that did not end would run on beside all other tests
     return process.returncode, out, err
 
 

@@ -216,6 +216,7 @@ def definitions(sources: Sequence[str]) -> list[Definition]:
             touched=getattr(entry.module, "touched", None),
             lookback_days=getattr(entry.module, "LOOKBACK_DAYS", 0),
             carries=getattr(entry.module, "CARRIES", ()),
+            companions=getattr(entry.module, "COMPANIONS", ()),
             until=getattr(entry.module, "UNTIL", ""),
         )
         for entry in catalog.entries().values()

@@ -36,9 +36,9 @@ class Definition:
 
     A table that is made by days says what touches them: `touches`, by silver table, is SQL that turns changed rows into
     coins and days; `touched` turns the days that a gold table replaced into those of this table. A day rests on
-    `lookback_days` before it, and, with `carries`, on those columns of the table's own rows before these. Without any
-    of that a table is small and made whole. `until` names the column of a table that is made whole, but only up to the
-    end of the last finished month, which that column tells.
+    `lookback_days` before it, of its own coin and of the `companions`, and, with `carries`, on those columns of the
+    table's own rows before these. Without any of that a table is small and made whole. `until` names the column of a
+    table that is made whole, but only up to the end of the last finished month, which that column tells.
     """
 
     table: Table
@@ -49,6 +49,7 @@ class Definition:
     touched: Callable[[Scope, str], Scope] | None = None
     lookback_days: int = 0
     carries: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
     until: str = ""
 
     @property
@@ -141,7 +142,7 @@ def _where(source: Table, definition: Definition, scope: Scope | None, as_of: da
     known = known_at(as_of) if source.is_observations else "true"
     if scope is None or source.dated_by is None:
         return known
-    its = scope if "coin_id" in source.columns else scope.everyone()
+    its = scope.with_coins(definition.companions) if "coin_id" in source.columns else scope.everyone()
     if not source.is_observations:
         return its.predicate(source.dated_by, definition.lookback_days)
     return f"{known} and ({its.moments(source.dated_by, definition.lookback_days)})"

@@ -67,6 +67,10 @@ class Scope:
         """The same days of every coin."""
         return Scope({EVERY: (self.first, self.last)}) if self else self
 
+    def with_coins(self, coins: Iterable[str]) -> Scope:
+        """These coins as well, over all of the days."""
+        return self | Scope({coin: (self.first, self.last) for coin in coins}) if self else self
+
     def predicate(self, day: str = "day", before: int = 0) -> str:
         """SQL that is true for the rows of exactly these coins and days; of so many days before as well, if asked."""
         terms = [
