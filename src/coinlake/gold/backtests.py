@@ -80,7 +80,7 @@ TABLE = Table(
         ),
     },
     grain="one rule on one coin, or on all coins (`*`), at one level of costs",
-    reads=("gold.indicators", "gold.signals", "gold.market"),
+    reads=("gold.indicators", "gold.signals"),
 )
 
 UNTIL = "until"
@@ -99,7 +99,7 @@ def build(
     needed = sorted({"close_usd", "is_break", "source", *(name for rule in rules().values() for name in rule.reads)})
     days = arrays(engine, read["gold.indicators"].select("coin_id", "day", *needed), ("coin_id", "day"))
     events = arrays(engine, read["gold.signals"].select("coin_id", "day", "rule", "direction"), ("coin_id", "day"))
-    market = arrays(engine, read["gold.market"].select("day", "survivorship_biased"), ("day",))
+    market = {"day": days["day"][:0], "survivorship_biased": np.array([], dtype=bool)}
     made = _tested(rows(days, events, market, (fee_bp, slippage_bp), rules()))
     columns = {name: _column(column, [row[name] for row in made]) for name, column in TABLE.columns.items()}
     return frame_of(engine, columns)
@@ -122,7 +122,7 @@ def _judged(row: Row, q_value: float) -> Row:
 def verdict(row: Row, q_value: float) -> str:
     """What a careful person would say of a row."""
     by = f"{_points(row['excess_return'])} a year against holding ({_points(row['excess_low'])} to "
-    by += f"{_points(row['excess_high'])}), after costs"
+    by += f"{_points(row['excess_high'])}), after costs, in the market on {100 * row['exposure']:.0f} % of the days"
     if row["trades"] < MINIMUM_TRADES:
         return f"too few trades to judge ({row['trades']} closed): {by}"
     if q_value < CERTAIN:

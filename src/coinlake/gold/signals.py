@@ -3,7 +3,7 @@ numbers it rests on, and a sentence.
 
 An event needs the values of its day and of the day before: what is unknown, has not converged, lies beyond a missing
 day, a new unit of the price (a redenomination) or another source, fires nothing. A coin known to stand still
-(volatility of 30 days under 5 % a year: a peg) fires nothing either. An event is known at the close of its day, and
+(volatility of 30 days under 10 % a year: a peg) fires nothing either. An event is known at the close of its day, and
 `tradable_on` is the day after: no backtest here trades earlier. What a strength means differs by rule, and is told with
 each in docs/signals.md; within a rule the larger is the stronger.
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,7 +46,7 @@ TABLE = Table(
     },
     grain="one event: a coin, a day and a rule",
     dated_by="day",
-    reads=("gold.indicators", "gold.market"),
+    reads=("gold.indicators",),
     sorted_by=("coin_id", "day", "rule"),
 )
 
@@ -72,14 +71,7 @@ def touched(scope: Scope, source: str) -> Scope:
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
     """The events of every rule."""
     days = Days(arrays(engine, read["gold.indicators"].select(_COLUMNS), ("coin_id", "source", "day")))
-    known = _known_universe(engine, read["gold.market"])
-    return frame_of(engine, events(days, known, rules()))
-
-
-def _known_universe(engine: Engine, market: Frame) -> NDArray[np.datetime64]:
-    """The days whose universe is known as it was then."""
-    honest = market.filter(~nw.col("survivorship_biased")).select("day")
-    return arrays(engine, honest, ("day",))["day"].astype("datetime64[D]")
+    return frame_of(engine, events(days, np.array([], dtype="datetime64[D]"), rules()))
 
 
 def events(days: Days, known_universe: NDArray[np.datetime64], of: Mapping[str, Rule]) -> dict[str, NDArray[Any]]:

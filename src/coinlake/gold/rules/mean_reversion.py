@@ -2,7 +2,7 @@
 
 The simplest bet on a return to the mean, and the busiest rule here: the stance changes every few days, so costs of 30
 basis points a round trip eat most of what there is. An event is a change of stance to BUY or to SELL. "Moves at all"
-means that the volatility of the same seven days is 5 % a year or more: a peg's noise around one dollar is none.
+means that the volatility of the same seven days is 10 % a year or more: a peg's noise around one dollar is none.
 """
 
 from __future__ import annotations
