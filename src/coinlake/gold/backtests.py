@@ -17,8 +17,9 @@ here.
 `excess_return` is the mean daily return over holding, times 365, with a 95 % interval from a circular block bootstrap
 (blocks of 20 days, 1,000 resamples, seeded by the row's key). `p_value` asks whether it is zero, `q_value` corrects for
 all rows of this table (Benjamini and Hochberg): with hundreds of rules and coins tried, some must look good by luck.
-A row with fewer than ten closed trades is not tested, and says so. A rule that is seldom in the market beats holding in
-any falling market without knowing anything: look at `exposure` and at several coins before believing a row.
+A row with fewer than ten closed trades is not tested, and says so. A rule that is mostly in cash beats holding in any
+falling market, and loses to it in any rising one, without knowing anything: look at `exposure`, at Sharpe, and at
+several coins before believing a row.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A rule that follows: a move of that size tends to be the start of something, or so its friends say; those of
 `bollinger_reentry` say the opposite, and both cannot be right about the same coin. The bands are made of the same
-closes that leave them, so about one day in ten lies outside, far more than the 5 % of a bell curve.
+closes that leave them, and coins jump, so about one day in eight lies outside, where a bell curve has one in
+twenty.
 """
 
 from __future__ import annotations

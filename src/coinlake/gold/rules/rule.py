@@ -16,7 +16,7 @@ Flags = NDArray[np.bool_]
 ONE_DAY = np.timedelta64(1, "D")
 QUIET = 0.10
 """Annualised volatility below which a coin counts as standing still: half a percent a day, little more than what a
-round trip costs. Pegs stay below it, other coins above: the calmest month of bitcoin until 2022 had 15 %."""
+round trip costs. Pegs stay below it, other coins above: the calmest month of bitcoin until 2022 had 13.5 %."""
 
 
 @dataclass(frozen=True)
