@@ -67,8 +67,16 @@ def _sources(module: ModuleType) -> list[str]:
             found[name] = inspect.getsource(import_module(name))
             for package, names in _COMPUTES.findall(found[name]):
                 below = [f"{package}.{each.strip()}" for each in names.split(",")]
-                waiting += [package, *(each for each in below if each in sys.modules)]
+                waiting += [package, *(each for each in below if each in sys.modules), *_found_by_folder(package)]
     return [found[name] for name in sorted(found)]
+
+
+def _found_by_folder(name: str) -> list[str]:
+    """The modules of a folder that a table takes whole, such as the rules."""
+    module = import_module(name)
+    if module.__package__ != name or name in (gold.__name__, "coinlake.engine"):
+        return []
+    return [f"{name}.{each.name}" for each in iter_modules(module.__path__)]
 
 
 def _in(package: ModuleType) -> list[Entry]:

@@ -210,7 +210,7 @@ class Workspace:
 
     def query(self, sql: str, as_of: datetime | None = None) -> duckdb.DuckDBPyRelation:
         """The answer to a question in SQL."""
-        return query(self.lake, sql, self.settings.source_order, as_of)
+        return query(self.lake, sql, self.settings.source_order, as_of, self.settings.options)
 
     def tables(self) -> list[dict[str, Any]]:
         """Every table: grain, rows, version, newest moment or day."""
@@ -260,7 +260,8 @@ class Workspace:
 
     def _analyze(self, run: steps.Run, done: steps.Done, anew: Sequence[str] = ()) -> None:
         report = self._told_of(run)
-        steps.analyze_tables(self.lake, self.engine, self.settings.source_order, done, report, anew)
+        settings = self.settings
+        steps.analyze_tables(self.lake, self.engine, settings.source_order, done, report, anew, settings.options)
         if any(made.how != "unchanged" for made in done.made):
             upkeep.compact(self.lake, [entry.table for entry in catalog.entries().values()])
         done.exports = exports.refresh(self.lake)
