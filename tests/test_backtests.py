@@ -1,4 +1,4 @@
-"""What a rule earned is what one computes by hand, no rule is paid for what it could not know, and luck is called so."""
+"""What a rule earned is what one computes by hand, nothing is paid for what nobody could know, and luck is named."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ from test_indicators import days, together, walk
 from test_indicators import made as indicators_of
 
 Columns = dict[str, NDArray[Any]]
+Tested = dict[tuple[str, str], dict[str, Any]]
 
 ROOT = Path(__file__).parents[1]
 COST = 0.0015
@@ -61,7 +62,7 @@ def following(of: History, ups: tuple[int, ...], downs: tuple[int, ...] = (), **
 
 
 def test_five_days_by_hand_agree_to_the_cent() -> None:
-    """10,000 dollars: bought at 110 on the day after the event, down a tenth, up a tenth, sold the day after the other."""
+    """10,000 dollars: bought at 110 on the day after the event; down a tenth, up a tenth; sold a day after the other."""
     it = following(history(100, 110, 99, 108.9, 119.79), ups=(0,), downs=(2,))
     assert [round(10_000 * worth, 2) for worth in it.strategy] == [9_985.00, 8_986.50, 9_870.32, 9_870.32]
     assert [round(10_000 * worth, 2) for worth in it.holding] == [9_985.00, 8_986.50, 9_885.15, 10_873.67]
@@ -176,7 +177,7 @@ def test_the_same_key_draws_the_same_and_another_key_others() -> None:
     assert (known.low, known.high, known.p_value) == pytest.approx((LOW, HIGH, P_VALUE), rel=1e-9)
 
 
-LOW, HIGH, P_VALUE = 0.0, 0.0, 0.0
+LOW, HIGH, P_VALUE = -0.034647518162411454, 0.040804950088406865, 0.8422817542245675
 """Of a sine, drawn by that key: numpy may change its generators, not these."""
 
 
@@ -196,7 +197,7 @@ def test_of_series_without_an_edge_about_one_in_twenty_looks_like_one() -> None:
     small = sum((each.p_value or 1) < 0.05 for each in found) / len(found)
     assert 0.02 <= wrong <= 0.10
     assert 0.02 <= small <= 0.10
-    assert excess(drawn[0] + 0.01, "edge").p_value < 1e-6  # type: ignore[operator]
+    assert excess(drawn[0] + 0.02, "edge").p_value < 1e-6  # type: ignore[operator]
 
 
 @examples(50)
@@ -241,7 +242,7 @@ def dicts(stream: Any) -> dict[tuple[str, str], dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def daily() -> Columns:
-    return market_of(12, 640)
+    return market_of(12, 660)
 
 
 @pytest.fixture(scope="module")
@@ -249,18 +250,16 @@ def tested(daily: Columns) -> dict[tuple[str, str], dict[str, Any]]:
     return dicts(built(daily)[1])
 
 
-def test_there_is_a_row_a_rule_and_coin_and_one_a_rule_over_all(tested: dict[tuple[str, str], dict[str, Any]]) -> None:
+def test_there_is_a_row_a_rule_and_coin_and_one_a_rule_over_all(tested: Tested) -> None:
     assert {rule for rule, coin in tested if coin == "*"} == set(rules())
-    assert {row["until"] for row in tested.values()} == {date(2021, 8, 31)}
+    assert {row["until"] for row in tested.values()} == {date(2021, 9, 30)}
     assert not any(row["has_edge"] for row in tested.values()), "a random walk pays nobody"
     assert {row["verdict"].split(":")[0].split("(")[0].strip() for row in tested.values()} <= {
         "no evidence of an edge", "too few trades to judge", "did worse than holding, beyond what luck explains",
     }  # fmt: skip
 
 
-def test_a_row_is_what_the_equity_curve_ends_with(
-    daily: Columns, tested: dict[tuple[str, str], dict[str, Any]]
-) -> None:
+def test_a_row_is_what_the_equity_curve_ends_with(daily: Columns, tested: Tested) -> None:
     columns, _ = built(daily)
     events = signals.events(Days(columns), FIRST[None][:0], rules())
     for name in ("macd_cross", "volume_spike"):
@@ -278,14 +277,14 @@ def test_a_row_is_what_the_equity_curve_ends_with(
         assert (len(it.day), it.held.mean()) == (row["days"], pytest.approx(row["exposure"]))
 
 
-def test_a_coin_that_died_is_marked_and_its_capital_is_stuck(tested: dict[tuple[str, str], dict[str, Any]]) -> None:
+def test_a_coin_that_died_is_marked_and_its_capital_is_stuck(tested: Tested) -> None:
     dead = tested["macd_cross", "coin-11"]
-    assert (dead["last_day"], dead["until"]) == (date(2020, 11, 15), date(2021, 8, 31))
+    assert (dead["last_day"], dead["until"]) == (date(2020, 11, 25), date(2021, 9, 30))
     assert dead["days"] == tested["macd_cross", "coin-10"]["days"]
 
 
 def test_days_after_the_last_finished_month_change_nothing(daily: Columns, tested: Any) -> None:
-    until = daily["day"] <= np.datetime64("2021-08-31")
+    until = daily["day"] <= np.datetime64("2021-09-30")
     assert dicts(built({name: values[until] for name, values in daily.items()})[1]) == tested
 
 
@@ -407,7 +406,9 @@ def test_every_real_row_keeps_what_the_table_promises(real: Any) -> None:
     for name, values in real.backtests.items():
         if values.dtype.kind == "f":
             assert not np.isinf(values).any(), name
-    kept(connect(), signals.TABLE, engine("duckdb").arrow(frame_of(engine("duckdb"), real.signals)), "events")
+    duck = engine("duckdb")
+    events = kept(connect(), signals.TABLE, duck.arrow(frame_of(duck, real.signals)), "events")
+    assert events.count("*").fetchall()[0][0] == len(real.signals["day"])
 
 
 @pytest.mark.slow
