@@ -25,7 +25,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.schema import PrimitiveType
 
 from coinlake import contract
-from coinlake.duck import bring, connect, quoted
+from coinlake.duck import bring, connect, glance, quoted
 from coinlake.errors import ConflictError, LakeError
 from coinlake.objects import Objects, local_folder
 from coinlake.table import Table, Type
@@ -123,7 +123,7 @@ class Lake:
         delta = self.open(table)
         if delta is None:
             nothing = ", ".join(f'null::{column.type.value} as "{name}"' for name, column in wanted.items())
-            return RecordBatchReader.from_arrow(connect().sql(f"select {nothing} where false"))
+            return RecordBatchReader.from_arrow(glance().sql(f"select {nothing} where false"))
         stored = {column.name for column in delta.schema().fields}
         select = ", ".join(
             f'"{name}"' if name in stored else f'cast(null as {_ARROW[column.type]}) as "{name}"'
@@ -346,7 +346,7 @@ def _checkpointed(log: Objects, version: int) -> dict[str, int]:
         copy.write(data)
         copy.flush()
         query = f"select txn.appId, txn.version from read_parquet('{copy.name}') where txn is not null"
-        return dict(connect().sql(query).fetchall())
+        return dict(glance().sql(query).fetchall())
 
 
 def _actions(commit: bytes) -> list[dict[str, Any]]:

@@ -15,9 +15,9 @@ from coinlake.duck import quoted
 
 EVERY = "*"
 """Stands for every coin."""
-END = date(9999, 1, 1)
+END = date(2200, 1, 1)
 """The last day of a span that goes on to the end of the history."""
-_BEGIN = date(1, 1, 1)
+_BEGIN = date(1700, 1, 1)
 
 Span = tuple[date, date]
 
