@@ -339,7 +339,7 @@ def test_no_rule_looks_ahead(rule: Rule, columns: Columns, last: int) -> None:
 def test_a_rule_that_looks_ahead_is_refused(planted: Any) -> None:
     rng = np.random.default_rng(1)
     columns = table(80, close_usd=np.exp(np.cumsum(rng.normal(0, 0.05, 80))))
-    rule = Rule("planted", "Planted", ("close_usd",), planted, {}, "", "")
+    rule = Rule("planted", "Planted", ("close_usd",), planted, {}, "", "", "")
     assert any(changed_by_the_future(rule, columns, FIRST + last) for last in range(20, 79))
 
 
