@@ -62,7 +62,7 @@ def following(of: History, ups: tuple[int, ...], downs: tuple[int, ...] = (), **
 
 
 def test_five_days_by_hand_agree_to_the_cent() -> None:
-    """10,000 dollars: bought at 110 on the day after the event; down a tenth, up a tenth; sold a day after the other."""
+    """10,000 dollars: bought at 110 the day after the event; down a tenth, up a tenth; sold a day after the other."""
     it = following(history(100, 110, 99, 108.9, 119.79), ups=(0,), downs=(2,))
     assert [round(10_000 * worth, 2) for worth in it.strategy] == [9_985.00, 8_986.50, 9_870.32, 9_870.32]
     assert [round(10_000 * worth, 2) for worth in it.holding] == [9_985.00, 8_986.50, 9_885.15, 10_873.67]
