@@ -7,13 +7,13 @@ from html import escape
 from typing import Any
 
 from coinlake.report import words
-from coinlake.report.market import coloured, course, empty, named, section
+from coinlake.report.market import coloured, course, empty, named, near, section
 from coinlake.report.rows import Row, Rows
 
 MOST = 250
 NAMED_AT_MOST = 12
 _HEAD = (
-    '<tr><th class="l far">rank</th><th class="l">coin</th><th>price</th><th>24 h</th><th>7 days</th>'
+    '<tr><th class="l far">rank</th><th class="l">coin</th><th class="far">price</th><th>24 h</th><th>7 days</th>'
     '<th class="far">30 days</th><th class="far">90 days</th><th class="far">365 days</th><th class="far">cap</th>'
     "<th>90 days</th></tr>"
 )
@@ -40,8 +40,8 @@ def _line(rows: Rows, coin: Row) -> str:
         for horizon in ("24h", "7d", "30d", "90d", "365d")
     )
     return (
-        f'<tr><td class="l far none">{words.number(coin["rank"])}</td><td class="l name">{named(coin)}{late}</td>'
-        f"<td>{words.price(coin['price_usd'])}</td>{returns}"
+        f'<tr><td class="l far none">{words.number(coin["rank"])}</td><td class="l name">{named(coin)}{late}{near(coin["price_usd"])}</td>'
+        f'<td class="far">{words.price(coin["price_usd"])}</td>{returns}'
         f'<td class="far">{words.money(coin["market_cap_usd"])}</td><td>{course(rows, coin)}</td></tr>'
     )
 
@@ -72,7 +72,7 @@ def _freshness(rows: Rows) -> str:
     told = "".join(
         f'<tr><td class="l">{escape(name)}</td><td class="l wrap">{escape(value)}</td></tr>' for name, value in lines
     )
-    return f'<div class="card"><table><tbody>{told}</tbody></table></div>'
+    return f'<div class="card facts"><table><tbody>{told}</tbody></table></div>'
 
 
 def _some(names: Sequence[str]) -> str:

@@ -148,10 +148,10 @@ def movers(rows: Rows) -> str:
 
 
 def _moved(title: str, coins: Sequence[Row], rows: Rows) -> str:
-    head = '<tr><th class="l">coin</th><th>24 h</th><th>7 days</th><th>price</th><th>90 days</th></tr>'
+    head = '<tr><th class="l">coin</th><th>24 h</th><th>7 days</th><th class="far">price</th><th>90 days</th></tr>'
     lines = "".join(
-        f'<tr><td class="l name">{named(coin)}</td><td><b>{coloured(coin["return_24h"])}</b></td>'
-        f"<td>{coloured(coin['return_7d'])}</td><td>{words.price(coin['close_usd'])}</td>"
+        f'<tr><td class="l name">{named(coin)}{near(coin["close_usd"])}</td><td><b>{coloured(coin["return_24h"])}</b></td>'
+        f'<td>{coloured(coin["return_7d"])}</td><td class="far">{words.price(coin["close_usd"])}</td>'
         f"<td>{course(rows, coin)}</td></tr>"
         for coin in coins
     )
@@ -163,6 +163,11 @@ def named(coin: Row) -> str:
     """A coin by its name and symbol, as the service gave them; they are not to be trusted."""
     name, symbol = coin["name"] or coin["coin_id"], coin["symbol"]
     return escape(plain_name(name)) + (f' <span class="sym">{escape(symbol)}</span>' if symbol else "")
+
+
+def near(price: float | None) -> str:
+    """A coin's price below its name, where a narrow screen has no column for it."""
+    return f'<span class="near">{words.price(price)}</span>'
 
 
 def plain_name(name: str) -> str:

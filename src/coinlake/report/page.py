@@ -38,8 +38,8 @@ def page(rows: Rows) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,">'
         f"<title>{escape(title)} · coinlake</title><style>{STYLE}</style></head><body>\n"
-        f"{_banner(rows)}{_head(rows, title)}\n<main>\n{body}\n</main>\n{_foot(rows)}\n"
-        f"<script>{_AGE}</script></body></html>\n"
+        + words.bound(f"{_banner(rows)}{_head(rows, title)}\n<main>\n{body}\n{_foot(rows)}\n</main>\n")
+        + f"<script>{_AGE}</script></body></html>\n"
     )
 
 
@@ -95,6 +95,6 @@ def _foot(rows: Rows) -> str:
         )
     return (
         f"<footer><p><b>{powered}</b></p><p>None of this is investment advice. Prices can be wrong, late or missing, "
-        "and conclusions from them too. Backtests tell of the past, after costs, for coins that are still followed; a dash "
-        "(–) means that a value is not known.</p><p>Made by coinlake from its gold tables.</p></footer>"  # noqa: RUF001
+        "and conclusions from them too. Backtests tell of the past, after costs, for coins that are still followed; "
+        "a dash (–) means that a value is not known.</p><p>Made by coinlake from its gold tables.</p></footer>"  # noqa: RUF001
     )

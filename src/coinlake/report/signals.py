@@ -44,8 +44,8 @@ def _card(rows: Rows, rule: str, events: Sequence[Row]) -> str:
     tag = "evidence of an edge" if edge else "no evidence"
     directions = sorted({str(event["direction"]) for event in events}, reverse=True)
     odds = "".join(_odds(direction, rows.odds.get((rule, direction))) for direction in directions)
-    names = {str(coin["coin_id"]): plain_name(coin["name"] or coin["coin_id"]) for coin in rows.coins}
-    lines = "".join(_event(rows, event, names.get(event["coin_id"], event["coin_id"])) for event in events)
+    names = {coin["coin_id"]: plain_name(str(coin["name"] or coin["coin_id"])) for coin in rows.coins}
+    lines = "".join(_event(rows, event, names.get(event["coin_id"], str(event["coin_id"]))) for event in events)
     return (
         f'<div class="card rule {"edge" if edge else "quiet"}"><h3><span>{escape(title)}</span>'
         f'<span class="tag">{tag}</span></h3>{odds}{_verdict(rows, rule)}<ul>{lines}</ul></div>'
@@ -84,6 +84,6 @@ def _event(rows: Rows, event: Row, name: str) -> str:
         f' <span class="what">On this coin: {escape(rows.verdicts[rule, coin_id]["verdict"])}.</span>' if alone else ""
     )
     return (
-        f'<li><span class="{colour}">{"▲" if up else "▼"}</span><span><b>{escape(name)}</b> '
+        f'<li><span class="{colour}">{"▲" if up else "▼"}</span><span><b>{escape(name)}</b> · '
         f'<span class="what">{escape(words.event(event["sentence"], proven))}.</span>{more}</span></li>'
     )

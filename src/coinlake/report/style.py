@@ -1,7 +1,7 @@
 """How the report looks: one style sheet for screen, phone, dark rooms and paper."""
 
 STYLE = """
-:root{color-scheme:light dark;--paper:#f7f6f2;--card:#fffefb;--ink:#1b1e23;--soft:#5b616b;--faint:#8a909a;
+:root{color-scheme:light dark;--paper:#f7f6f2;--card:#fffefb;--ink:#1b1e23;--soft:#5b616b;--faint:#6f757f;
 --rule:#e3e0d8;--bed:#e9e6de;--accent:#1f5fae;--up:#0b7a5c;--down:#b8412b;--warn:#8a5a00;--warnbed:#fdf1d3;
 --mono:ui-monospace,"SF Mono","Cascadia Mono",Menlo,Consolas,monospace;
 --serif:"Iowan Old Style","Palatino Linotype",Palatino,Georgia,serif}
@@ -11,15 +11,15 @@ STYLE = """
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;font-variant-numeric:tabular-nums}
-main,header,footer{max-width:1120px;margin:0 auto;padding:0 24px}
+main,header{max-width:1120px;margin:0 auto;padding:0 24px}
 header{padding-top:36px}
 .brand{font:600 13px/1 var(--mono);letter-spacing:.02em;color:var(--accent)}
 h1{font:600 clamp(28px,4.4vw,44px)/1.12 var(--serif);letter-spacing:-.01em;margin:14px 0 10px;text-wrap:balance}
-.lede{font-size:17px;color:var(--ink);max-width:66ch;margin:0 0 6px}
+.lede{font-size:17px;color:var(--ink);max-width:78ch;margin:0 0 6px;text-wrap:pretty}
 .fine{color:var(--soft);font-size:13px;margin:4px 0}
 h2{font:600 22px/1.2 var(--serif);margin:0 0 4px}
 section{border-top:1px solid var(--rule);padding-top:22px;margin-top:30px}
-section>.fine{max-width:76ch;margin-bottom:14px}
+section>.fine{max-width:92ch;text-wrap:pretty;margin-bottom:14px}
 .banner{background:var(--warnbed);color:var(--warn);padding:10px 24px;font-weight:600;text-align:center;font-size:14px}
 .up{color:var(--up)}.down{color:var(--down)}.none,.flat{color:var(--faint)}
 .cards{display:grid;gap:12px;grid-template-columns:repeat(4,1fr)}
@@ -57,8 +57,9 @@ td{padding:7px 0 7px 14px;border-bottom:1px solid var(--rule);text-align:right;w
 th:first-child,td:first-child{padding-left:0}
 tbody tr:last-child td{border-bottom:0}
 .l{text-align:left}td.l.wrap{white-space:normal;min-width:12em}
-td .sym{color:var(--faint);font-size:12.5px;text-transform:uppercase;margin-left:6px}
-td.name{white-space:normal;overflow-wrap:anywhere}
+td .sym{color:var(--faint);font-size:12.5px;text-transform:uppercase;margin-right:6px;display:inline-block}
+td.name{white-space:normal;overflow-wrap:anywhere;min-width:96px}
+.near{display:none}.facts td:first-child{width:17em}
 td .spark{width:104px;height:24px;margin-left:auto}
 .rules{columns:2;column-gap:12px}
 .rule{break-inside:avoid;margin-bottom:12px}
@@ -70,7 +71,7 @@ color:var(--faint);white-space:nowrap}
 .rule ul{list-style:none;margin:10px 0 0;padding:0}
 .rule li{display:grid;grid-template-columns:1.2em 1fr;padding:6px 0;border-top:1px solid var(--rule);font-size:14px}
 .rule li .what{color:var(--soft)}
-.quiet li,.quiet li .what,.quiet li b{color:var(--faint)}
+.quiet li,.quiet li .what{color:var(--faint)}.quiet li b{color:var(--soft)}
 .quiet h3{color:var(--soft)}
 .quiet li b{font-weight:500}
 .empty{color:var(--soft);font-style:italic;margin:0}
@@ -79,14 +80,16 @@ footer{border-top:1px solid var(--rule);margin-top:36px;padding-top:18px;padding
 font-size:13px}
 footer p{margin:0 0 6px;max-width:86ch}
 @media(max-width:900px){.cards{grid-template-columns:1fr 1fr}.two{grid-template-columns:1fr}.rules{columns:1}}
-@media(max-width:640px){main,header,footer{padding-left:16px;padding-right:16px}.far{display:none}
+@media(max-width:640px){main,header{padding-left:16px;padding-right:16px}.far{display:none}
+.near{display:block;color:var(--soft);font-size:12.5px}td.name,th.l{padding-left:0}
+.facts td:first-child{width:auto;white-space:normal}
 .cards{gap:8px}.card{padding:12px}.kpi .value{font-size:21px}.lede{font-size:16px}
 .mood{grid-template-columns:1fr}.gauge{margin:0 auto}td,th{padding-left:10px}td .spark{width:64px}
-td .sym{display:block;margin:0}table{font-size:13.5px}}
+table{font-size:13.5px}}
 @media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--faint:#777;--rule:#ccc;
 --bed:#e5e5e5;--accent:#1f5fae;--up:#0b7a5c;--down:#b8412b;--warn:#000;--warnbed:#fff}
 @page{margin:14mm}body{font-size:10.5pt;-webkit-print-color-adjust:exact;print-color-adjust:exact}
-main,header,footer{max-width:none;padding-left:0;padding-right:0}header{padding-top:0}
+main,header{max-width:none;padding-left:0;padding-right:0}header{padding-top:0}
 .banner{border:1px solid #000}.card,tr,li{break-inside:avoid}h2,h3,section>.fine{break-after:avoid}
 thead{display:table-header-group}.cards{grid-template-columns:repeat(4,1fr)}.two{grid-template-columns:1fr 1fr}
 .kpi .value{font-size:15pt}}

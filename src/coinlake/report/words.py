@@ -11,6 +11,8 @@ from coinlake.gold.rules.words import usd
 
 MISSING = "–"  # noqa: RUF001 - an en dash is what a printed table shows
 _ORDER = re.compile(r"^(BUY|SELL|WAIT): ")
+_MINUS = re.compile(r"(?<![\w.&;-])-(?=[\d.]+ %)")
+_APART = re.compile(r"(?<=\d) (?=(?:%|pp|T|B|M)(?!\w))")
 _LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 
 
@@ -35,8 +37,10 @@ def percent(value: float | None) -> str:
 
 
 def gain(value: float | None) -> str:
-    """+12.3 % of 0.123, with a true minus sign."""
-    return MISSING if value is None else _gain(value).replace("-", "\N{MINUS SIGN}")
+    """+12.3 % of 0.123, with a true minus sign; what rounds to nothing has none."""
+    if value is None:
+        return MISSING
+    return _gain(value).replace("-", "\N{MINUS SIGN}") if abs(value) >= 0.0005 else "0.0 %"
 
 
 def points(value: float | None) -> str:
@@ -81,3 +85,8 @@ def event(told: str, proven: bool) -> str:
     """What happened; the order that a rule's sentence may begin with is left out where nothing speaks for the rule."""
     what = told if proven else _ORDER.sub("", told)
     return what[:1].upper() + what[1:]
+
+
+def bound(text: str) -> str:
+    """A text in which numbers keep their unit on the same line, and a percentage below zero has a true minus sign."""
+    return _APART.sub("\N{NO-BREAK SPACE}", _MINUS.sub("\N{MINUS SIGN}", text))
