@@ -40,7 +40,8 @@ def _line(rows: Rows, coin: Row) -> str:
         for horizon in ("24h", "7d", "30d", "90d", "365d")
     )
     return (
-        f'<tr><td class="l far none">{words.number(coin["rank"])}</td><td class="l name">{named(coin)}{late}{near(coin["price_usd"])}</td>'
+        f'<tr><td class="l far none">{words.number(coin["rank"])}</td>'
+        f'<td class="l name">{named(coin)}{late}{near(coin["price_usd"])}</td>'
         f'<td class="far">{words.price(coin["price_usd"])}</td>{returns}'
         f'<td class="far">{words.money(coin["market_cap_usd"])}</td><td>{course(rows, coin)}</td></tr>'
     )

@@ -22,7 +22,8 @@ def tone(value: float | None) -> str:
 
 def coloured(value: float | None, speak: Speak = words.gain) -> str:
     """A change in its colour."""
-    return f'<span class="{tone(value)}">{speak(value)}</span>'
+    told = speak(value)
+    return f'<span class="{"flat" if told.startswith("0") else tone(value)}">{told}</span>'
 
 
 def section(title: str, note: str, body: str) -> str:
@@ -150,7 +151,8 @@ def movers(rows: Rows) -> str:
 def _moved(title: str, coins: Sequence[Row], rows: Rows) -> str:
     head = '<tr><th class="l">coin</th><th>24 h</th><th>7 days</th><th class="far">price</th><th>90 days</th></tr>'
     lines = "".join(
-        f'<tr><td class="l name">{named(coin)}{near(coin["close_usd"])}</td><td><b>{coloured(coin["return_24h"])}</b></td>'
+        f'<tr><td class="l name">{named(coin)}{near(coin["close_usd"])}</td>'
+        f"<td><b>{coloured(coin['return_24h'])}</b></td>"
         f'<td>{coloured(coin["return_7d"])}</td><td class="far">{words.price(coin["close_usd"])}</td>'
         f"<td>{course(rows, coin)}</td></tr>"
         for coin in coins
