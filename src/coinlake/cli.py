@@ -580,10 +580,43 @@ def export(
     door: Door,
     to: Annotated[str | None, typer.Option("--to", metavar="FOLDER", help="A folder, in place of gold's own.")] = None,
 ) -> None:
-    """Write the files for others: the market summary and the rest of `exports/`."""
+    """Write the files for others: summary, signals and indicators as CSV and Parquet, and the report."""
     from coinlake.screen import facts
 
     door.answer({"exports": door.workspace().export(to)}, facts)
+
+
+@_command("report", _PLACES)
+def report(
+    door: Door,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="A file of your own; - writes to stdout.")
+    ] = None,
+) -> None:
+    """Write the market as one HTML page that opens without a network: into `exports/`, or a file of your own."""
+    from coinlake.screen import facts
+
+    if str(output) == "-":
+        sys.stdout.write(door.workspace().page())
+        return
+    if output is None:
+        where = door.workspace().write_report()
+    else:
+        with _in_its_place(output) as part:
+            part.write_text(door.workspace().page(), encoding="utf-8", newline="\n")
+        where = str(output)
+    door.answer({"report": where}, facts)
+
+
+@_command("show", _PLACES)
+def show(
+    door: Door,
+    coin: Annotated[str, typer.Argument(metavar="COIN", help="Its CoinGecko id, or a symbol only one coin has.")],
+) -> None:
+    """Show a coin at a glance: its course, returns, indicators, and the newest day's signals."""
+    from coinlake.portrait import coin_view
+
+    door.answer(door.workspace().portrait(coin), coin_view)
 
 
 @_command("tidy", ("keep_hours", *_PLACES), job=True)
@@ -669,10 +702,7 @@ def _write_file(door: Door, form: str, rows: duckdb.DuckDBPyRelation, output: Pa
     """Rows to a file, put in its place only when it is whole."""
     from coinlake.screen import plain, write_csv, write_json
 
-    if not output.parent.is_dir():
-        raise ConfigError(f"--output {output}: there is no folder {output.parent}; make it first")
-    part = output.with_name(f".{output.name}.part")
-    try:
+    with _in_its_place(output) as part:
         if form == "parquet":
             rows.write_parquet(str(part))
         else:
@@ -682,10 +712,22 @@ def _write_file(door: Door, form: str, rows: duckdb.DuckDBPyRelation, output: Pa
                     out.write(plain(_rows_view(names, list(found))))
                 else:
                     (write_csv if form == "csv" else write_json)(out, names, found)
+    door.screen.say(f"wrote {output}")
+
+
+@contextmanager
+def _in_its_place(output: Path) -> Iterator[Path]:
+    """A file to write to beside the one asked for; it takes its place only when it is whole."""
+    if not output.parent.is_dir():
+        raise ConfigError(f"--output {output}: there is no folder {output.parent}; make it first")
+    if output.is_dir():
+        raise ConfigError(f"--output {output} is a folder; name a file in it")
+    part = output.with_name(f".{output.name}.part")
+    try:
+        yield part
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)
-    door.screen.say(f"wrote {output}")
 
 
 _FIRST = 100

@@ -54,8 +54,8 @@ class Objects:
                 if self.get(path) != data:
                     raise LakeError(f"{path} exists with other content and was left as it is; run again") from exc
 
-    def put_over(self, path: str, data: bytes) -> None:
-        """Write an object under a fixed name, in place of the one that was there."""
+    def put_over(self, path: str, data: bytes | Path) -> None:
+        """Write an object (bytes, or a file, which is streamed) under a fixed name, in place of the one there."""
         with self._at_the_border():
             obstore.put(self._store, path, data, mode="overwrite")
 

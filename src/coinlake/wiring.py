@@ -24,12 +24,14 @@ from coinlake import pipeline as steps
 from coinlake.answer import to_moment
 from coinlake.bronze.ingest import Ingested
 from coinlake.bronze.plan import Plan, Wish, plan
+from coinlake.coin import portrait
 from coinlake.engine import Engine, engine
 from coinlake.errors import CoinlakeError, ConfigError, SourceError, was_interrupted
 from coinlake.lake import Lake
 from coinlake.objects import local_folder
 from coinlake.progress import WAIT, Progress, Report, silent
 from coinlake.query import query
+from coinlake.report import report
 from coinlake.settings import Settings, demand_key
 from coinlake.survey import RUNS, survey
 from coinlake.table import Table
@@ -201,6 +203,10 @@ class Workspace:
         """Write the exports beside gold, or into a folder."""
         return exports.export(self.lake, Path(to) if to else None)
 
+    def write_report(self) -> str:
+        """Write the report among the exports beside gold; returns where."""
+        return exports.write_report(self.lake)
+
     # What only looks ---------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
@@ -211,6 +217,14 @@ class Workspace:
     def query(self, sql: str, as_of: datetime | None = None) -> duckdb.DuckDBPyRelation:
         """The answer to a question in SQL."""
         return query(self.lake, sql, self.settings.source_order, as_of, self.settings.options)
+
+    def page(self) -> str:
+        """The report as HTML."""
+        return report(self.lake)
+
+    def portrait(self, coin: str) -> dict[str, Any]:
+        """What gold knows of a coin, by its id or symbol."""
+        return portrait(self.lake, coin)
 
     def tables(self) -> list[dict[str, Any]]:
         """Every table: grain, rows, version, newest moment or day."""
