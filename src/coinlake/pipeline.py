@@ -228,6 +228,7 @@ def definitions(sources: Sequence[str], options: Options = NO_OPTIONS) -> list[D
             carries=getattr(entry.module, "CARRIES", ()),
             companions=getattr(entry.module, "COMPANIONS", ()),
             until=getattr(entry.module, "UNTIL", ""),
+            columns=getattr(entry.module, "COLUMNS", {}),
         )
         for entry in catalog.entries().values()
         if entry.table.layer == "gold"

@@ -38,7 +38,8 @@ class Definition:
     coins and days; `touched` turns the days that a gold table replaced into those of this table. A day rests on
     `lookback_days` before it, of its own coin and of the `companions`, and, with `carries`, on those columns of the
     table's own rows before these. Without any of that a table is small and made whole. `until` names the column of a
-    table that is made whole, but only up to the end of the last finished month, which that column tells.
+    table that is made whole, but only up to the end of the last finished month, which that column tells. `columns`
+    names, by gold table, what is read of it where that is not everything.
     """
 
     table: Table
@@ -51,6 +52,7 @@ class Definition:
     carries: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
     until: str = ""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def by_days(self) -> bool:
@@ -120,7 +122,8 @@ def make(
         if made and source.name in made:
             read[source.name] = engine.frame(made[source.name])
         else:
-            rows = engine.frame(lake.read(source, where=_where(source, definition, scope, as_of)))
+            columns = definition.columns.get(source.name)
+            rows = engine.frame(lake.read(source, columns, _where(source, definition, scope, as_of)))
             read[source.name] = _held(engine, current(source, rows)) if source.is_observations else rows
     if definition.carries:
         read[ITSELF] = engine.frame(lake.read(definition.table, definition.carries, _earlier(definition, scope)))
