@@ -229,6 +229,8 @@ def definitions(sources: Sequence[str], options: Options = NO_OPTIONS) -> list[D
             companions=getattr(entry.module, "COMPANIONS", ()),
             until=getattr(entry.module, "UNTIL", ""),
             columns=getattr(entry.module, "COLUMNS", {}),
+            recent_days=getattr(entry.module, "RECENT_DAYS", 0),
+            as_observed=getattr(entry.module, "AS_OBSERVED", False),
         )
         for entry in catalog.entries().values()
         if entry.table.layer == "gold"
