@@ -231,6 +231,9 @@ def definitions(sources: Sequence[str], options: Options = NO_OPTIONS) -> list[D
             carries=getattr(entry.module, "CARRIES", ()),
             companions=getattr(entry.module, "COMPANIONS", ()),
             until=getattr(entry.module, "UNTIL", ""),
+            columns=getattr(entry.module, "COLUMNS", {}),
+            recent_days=getattr(entry.module, "RECENT_DAYS", 0),
+            as_observed=getattr(entry.module, "AS_OBSERVED", False),
         )
         for entry in catalog.entries().values()
         if entry.table.layer == "gold"
