@@ -22,6 +22,11 @@ from coinlake.gold.rules import idea, rules
 from coinlake.gold.rules.rule import QUIET, Rule
 
 AHEAD_DAYS = 30
+_NO_LISTS: Columns = {
+    "coin_id": np.array([], dtype=object),
+    "observed_at": np.array([], dtype="datetime64[D]"),
+    "rank": np.array([], dtype=float),
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ def gold_of(daily: Columns) -> Made:
     nothing: dict[str, Any] = {"day": "datetime64[D]", "peak_day": "datetime64[D]", "peak_usd": float}
     own = {name: np.array([], dtype=nothing.get(name, object)) for name in indicators.CARRIES}
     read = {"gold.daily": frame_of(duck, daily), ITSELF: frame_of(duck, own)}
+    read["silver.markets"] = frame_of(duck, _NO_LISTS)
     read["gold.indicators"] = _held(duck, indicators.build(read, (), duck))
     read["gold.signals"] = _held(duck, signals.build(read, (), duck))
     found = backtests.build(read, (), duck)

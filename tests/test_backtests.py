@@ -42,7 +42,6 @@ Tested = dict[tuple[str, str], dict[str, Any]]
 ROOT = Path(__file__).parents[1]
 COST = 0.0015
 FIRST = np.datetime64("2021-03-01")
-NO_MARKET: Columns = {"day": np.array([], dtype="datetime64[D]"), "survivorship_biased": np.array([], dtype=bool)}
 
 
 def history(*close: float, breaks: tuple[int, ...] = ()) -> History:
@@ -62,8 +61,8 @@ def following(of: History, ups: tuple[int, ...], downs: tuple[int, ...] = (), **
 
 
 def test_five_days_by_hand_agree_to_the_cent() -> None:
+    """10,000 dollars: bought at 110 on the day after an event; down a tenth, up a tenth; sold a day after the other."""
     """10,000 dollars: bought at 110 the day after the event; down a tenth, up a tenth; sold a day after the other."""
-    it = following(history(100, 110, 99, 108.9, 119.79), ups=(0,), downs=(2,))
     assert [round(10_000 * worth, 2) for worth in it.strategy] == [9_985.00, 8_986.50, 9_870.32, 9_870.32]
     assert [round(10_000 * worth, 2) for worth in it.holding] == [9_985.00, 8_986.50, 9_885.15, 10_873.67]
     assert it.day.tolist() == [date(2021, 3, day) for day in (2, 3, 4, 5)]
@@ -229,9 +228,18 @@ def market_of(coins: int, length: int, first: date = date(2020, 1, 1)) -> Column
 def built(daily: Columns, on: str = "duckdb", **options: float) -> tuple[Columns, Any]:
     """gold.indicators and gold.backtests of these days."""
     runs_on = engine(on)
-    read = {"gold.indicators": frame_of(runs_on, indicators_of(daily, on=on))}
+    nobody: Columns = {"coin_id": np.array([], dtype=object), "observed_at": FIRST[None][:0], "rank": np.zeros(0)}
+    read = {
+        "gold.indicators": frame_of(runs_on, indicators_of(daily, on=on)),
+        "silver.markets": frame_of(runs_on, nobody),
+    }
     read["gold.signals"] = runs_on.frame(runs_on.arrow(signals.build(read, (), runs_on)))
     return indicators_of(daily, on=on), runs_on.arrow(backtests.build(read, (), runs_on, **options))
+
+
+def unlisted(columns: Columns) -> Days:
+    """Days of which no market list was seen."""
+    return Days({**columns, **signals.ranked(columns, {})})
 
 
 def dicts(stream: Any) -> dict[tuple[str, str], dict[str, Any]]:
@@ -261,7 +269,7 @@ def test_there_is_a_row_a_rule_and_coin_and_one_a_rule_over_all(tested: Tested) 
 
 def test_a_row_is_what_the_equity_curve_ends_with(daily: Columns, tested: Tested) -> None:
     columns, _ = built(daily)
-    events = signals.events(Days(columns), FIRST[None][:0], rules())
+    events = signals.events(unlisted(columns), rules())
     for name in ("macd_cross", "volume_spike"):
         row, its = tested[name, "coin-03"], (events["rule"] == name) & (events["coin_id"] == "coin-03")
         parts = [{k: v[columns["coin_id"] == coin] for k, v in columns.items()} for coin in ("coin-03", "bitcoin")]
@@ -320,8 +328,8 @@ def test_a_rule_that_trades_on_tomorrows_price_earns_absurdly() -> None:
 
     rule = Rule("peeking", "Peeking", ("close_usd",), peeking, {}, "", "", "")
     columns = indicators_of(days(walk(500, 3), "bitcoin"))
-    events = signals.events(Days(columns), FIRST[None][:0], {"peeking": rule})
-    (row, _) = rows(columns, events, NO_MARKET, (10.0, 5.0), {"peeking": rule})
+    events = signals.events(unlisted(columns), {"peeking": rule})
+    (row, _) = rows(columns, events, (10.0, 5.0), {"peeking": rule})
     assert row["total_return"] > 1_000
     assert row["total_return"] > 100 * row["hold_total_return"]
     assert row["p_value"] < 1e-6
@@ -334,16 +342,16 @@ def test_always_long_is_holding_in_the_table_too(daily: Columns) -> None:
 
     rule = Rule("long", "Long", ("close_usd",), long, {}, "", "", "")
     columns, _ = built(daily)
-    events = signals.events(Days(columns), FIRST[None][:0], {"long": rule})
-    for row in rows(columns, events, NO_MARKET, (10.0, 5.0), {"long": rule}):
+    events = signals.events(unlisted(columns), {"long": rule})
+    for row in rows(columns, events, (10.0, 5.0), {"long": rule}):
         assert row["total_return"] == row["hold_total_return"]
         assert (row["excess_return"], row["p_value"], row["exposure"]) == (0, None, 1)
 
 
 def test_equal_weights_are_the_mean_coin(daily: Columns) -> None:
     columns, _ = built(daily)
-    events = signals.events(Days(columns), FIRST[None][:0], rules())
-    all_of_it = rows(columns, events, NO_MARKET, (10.0, 5.0), {"recovery": rules()["recovery"]})
+    events = signals.events(unlisted(columns), rules())
+    all_of_it = rows(columns, events, (10.0, 5.0), {"recovery": rules()["recovery"]})
     *each, whole = all_of_it
     assert whole["trades"] == sum(row["trades"] for row in each)
     assert whole["exposure"] == pytest.approx(

@@ -22,7 +22,6 @@ from coinlake.gold.rules.words import usd
 from strategies import examples
 
 FIRST = np.datetime64("2021-03-01")
-NO_DAYS = np.array([], dtype="datetime64[D]")
 
 Columns = dict[str, Any]
 
@@ -36,6 +35,8 @@ def table(days: int, coin: str = "bitcoin", first: int = 0, **given: Any) -> Col
         "source": np.full(days, "coingecko", dtype=object),
         "day": FIRST + first + np.arange(days),
         "is_break": np.zeros(days, dtype=bool),
+        "is_universe_known": np.zeros(days, dtype=bool),
+        "is_ranked": np.ones(days, dtype=bool),
         "close_usd": np.full(days, 100.0),
         "volatility_30d": np.full(days, 0.8),
         "days_since_peak": np.full(days, 100),
@@ -55,8 +56,8 @@ def fired(rule: str | Rule, columns: Columns) -> list[str]:
     return ["up" if up else "down" if down else "" for up, down in zip(found.up, found.down, strict=True)]
 
 
-def rows_of(columns: Columns, known: np.ndarray = NO_DAYS) -> list[dict[str, Any]]:
-    made = signals.events(Days(columns), known, rules())
+def rows_of(columns: Columns) -> list[dict[str, Any]]:
+    made = signals.events(Days(columns), rules())
     return [dict(zip(made, row, strict=True)) for row in zip(*made.values(), strict=True)]
 
 
@@ -247,13 +248,21 @@ def test_places_are_what_one_counts(rows: list[tuple[int, int | None]]) -> None:
             assert ranked[place] == len(others)
 
 
-def test_momentum_says_that_it_knows_survivors_only_unless_the_universe_is_known_of_both_days() -> None:
+def test_momentum_compares_the_coins_of_the_days_list_and_else_says_that_it_knows_survivors_only() -> None:
     returns = np.tile(np.linspace(-0.2, 0.2, 20)[:, None], (1, 2))
     returns[5, 1] = 0.5
     columns = market(returns)
-    both = np.array([FIRST, FIRST + 1])
-    assert [row["survivorship_biased"] for row in rows_of(columns, both) if row["rule"] == "momentum"] == [False]
-    assert [row["survivorship_biased"] for row in rows_of(columns, both[1:]) if row["rule"] == "momentum"] == [True]
+    listed = frozenset(columns["coin_id"])
+
+    def of_the_fifth(*known: frozenset[str]) -> list[bool]:
+        there = signals.ranked(columns, dict(zip([FIRST + 1, FIRST], known, strict=False)))
+        made = rows_of({**columns, **there})
+        return [row["survivorship_biased"] for row in made if row["coin_id"] == "coin-05" and row["direction"] == "up"]
+
+    assert of_the_fifth() == of_the_fifth(listed) == [True]
+    assert of_the_fifth(listed, listed) == [False]
+    assert of_the_fifth(listed - {"coin-05"}, listed) == [], "who was not on the list is not compared"
+    assert of_the_fifth(listed, listed - {"coin-05"}) == [], "nor who was not there the day before"
 
 
 # What every rule keeps to --------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from coinlake.engine import Engine, Frame
 from coinlake.engine.series import arrays, frame_of
 from coinlake.gold.evidence import corrected
-from coinlake.gold.following import MINIMUM_TRADES, Row, rows
+from coinlake.gold.following import EVENT, MINIMUM_TRADES, Row, rows
 from coinlake.gold.rules import rules
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table, Type
 
@@ -77,7 +77,9 @@ TABLE = Table(
         "verdict": Column(String, "what to make of it", required=True),
         "has_edge": Column(Boolean, "whether it beat holding beyond what luck explains", required=True),
         "survivorship_biased": Column(
-            Boolean, "whether it compares or pools coins of which only survivors are known", required=True
+            Boolean,
+            "whether it compares or pools coins of which only survivors are known: all rows of `*` do",
+            required=True,
         ),
     },
     grain="one rule on one coin, or on all coins (`*`), at one level of costs",
@@ -99,9 +101,8 @@ def build(
     """One row a rule and coin that could trade for at least 30 days, and one a rule over them all."""
     needed = sorted({"close_usd", "is_break", "source", *(name for rule in rules().values() for name in rule.reads)})
     days = arrays(engine, read["gold.indicators"].select("coin_id", "day", *needed), ("coin_id", "day"))
-    events = arrays(engine, read["gold.signals"].select("coin_id", "day", "rule", "direction"), ("coin_id", "day"))
-    market = {"day": days["day"][:0], "survivorship_biased": np.array([], dtype=bool)}
-    made = _tested(rows(days, events, market, (fee_bp, slippage_bp), rules()))
+    events = arrays(engine, read["gold.signals"].select(*EVENT), ("coin_id", "day"))
+    made = _tested(rows(days, events, (fee_bp, slippage_bp), rules()))
     columns = {name: _column(column, [row[name] for row in made]) for name, column in TABLE.columns.items()}
     return frame_of(engine, columns)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from coinlake.gold import evidence, trading
 from coinlake.gold.analyze import month_finished
+from coinlake.gold.indicators import BITCOINS
 from coinlake.gold.rules.rule import Rule
 from coinlake.gold.scope import EVERY
 
@@ -22,28 +23,26 @@ MINIMUM_DAYS = 30
 MINIMUM_TRADES = 10
 """A row with fewer closed trades is not tested."""
 BASIS_POINT = 1e-4
-BITCOINS = ("bitcoin", "sim-bitcoin")
 COINS_AT_ONCE = 64
+EVENT = ("coin_id", "day", "rule", "direction", "survivorship_biased")
+"""The columns of `gold.signals` that are looked at."""
 
 Row = dict[str, Any]
 Columns = Mapping[str, NDArray[Any]]
 
 
-def rows(
-    days: Columns, events: Columns, market: Columns, costs: tuple[float, float], of: Mapping[str, Rule]
-) -> list[Row]:
+def rows(days: Columns, events: Columns, costs: tuple[float, float], of: Mapping[str, Rule]) -> list[Row]:
     """The rows without q-values and verdicts.
 
     Args:
         days: of `gold.indicators`, sorted by coin and day.
-        events: of `gold.signals`.
-        market: days and whether their universe is `survivorship_biased`, of `gold.market`.
+        events: of `gold.signals`, `EVENT`, sorted by coin.
         costs: fee and slippage of one side in basis points.
         of: the rules.
     """
     if not len(days["day"]) or month_finished(days["day"].max().item()) < days["day"].min().item():
         return []
-    field = _Field.of(days, market)
+    field = _Field.of(days)
     return [row for rule in of.values() for row in _of_rule(field, _Events.of(field, events, rule), rule, costs)]
 
 
@@ -61,10 +60,9 @@ class _Field:
     place: NDArray[np.int64]
     breaks: NDArray[np.bool_]
     bitcoin: NDArray[np.float64]
-    biased: NDArray[np.bool_]
 
     @staticmethod
-    def of(days: Columns, market: Columns) -> _Field:
+    def of(days: Columns) -> _Field:
         first, until = days["day"].min(), np.datetime64(month_finished(days["day"].max().item()))
         calendar = np.arange(first, until + 1)
         days = {name: column[days["day"] <= until] for name, column in days.items()}
@@ -74,9 +72,7 @@ class _Field:
         breaks[starts] = False
         bitcoin, its = np.full(len(calendar), np.nan), np.isin(days["coin_id"], BITCOINS)
         bitcoin[place[its]] = days["close_usd"][its]
-        biased, known = np.ones(len(calendar), dtype=bool), (market["day"] >= first) & (market["day"] <= until)
-        biased[(market["day"][known] - first).astype(np.int64)] = market["survivorship_biased"][known]
-        return _Field(days, days["coin_id"][starts], calendar, coin, place, breaks, bitcoin, biased)
+        return _Field(days, days["coin_id"][starts], calendar, coin, place, breaks, bitcoin)
 
     def opens(self, rule: Rule) -> NDArray[np.int64]:
         """By coin, where on the calendar the first close lies at which the rule could trade: the one after the first
@@ -117,6 +113,7 @@ class _Events:
     coin: NDArray[np.int64]
     place: NDArray[np.int64]
     sign: NDArray[np.int8]
+    biased: frozenset[int]
 
     @staticmethod
     def of(field: _Field, events: Columns, rule: Rule) -> _Events:
@@ -125,7 +122,9 @@ class _Events:
         number = {coin: place for place, coin in enumerate(field.coins)}
         coins = np.array([number[coin] for coin in events["coin_id"][its][starts]], dtype=np.int64)
         place = (events["day"][its] - field.calendar[0]).astype(np.int64)
-        return _Events(coins[run], place, np.where(events["direction"][its] == "up", 1, -1).astype(np.int8))
+        sign = np.where(events["direction"][its] == "up", 1, -1).astype(np.int8)
+        biased = frozenset(coins[run][events["survivorship_biased"][its].astype(bool)].tolist())
+        return _Events(coins[run], place, sign, biased)
 
     def part(self, first: int, last: int, days: int) -> NDArray[np.int8]:
         """Those of some coins, [coin, day]."""
@@ -157,9 +156,9 @@ def _of_rule(field: _Field, events: _Events, rule: Rule, costs: tuple[float, flo
     for first in range(0, len(field.coins), COINS_AT_ONCE):
         last = min(first + COINS_AT_ONCE, len(field.coins))
         for coin, followed in _follow(field, events, rule, opens, (first, last), sum(costs) * BASIS_POINT, pool):
-            yield _row(field, rule, str(field.coins[coin]), costs, followed)
+            yield _row(field, rule, str(field.coins[coin]), costs, followed, coin in events.biased)
     if pool.coins.any():
-        yield _row(field, rule, EVERY, costs, pool.followed(len(field.calendar) - 1))
+        yield _row(field, rule, EVERY, costs, pool.followed(len(field.calendar) - 1), True)
 
 
 def _follow(
@@ -237,12 +236,11 @@ class _Pool:
         )
 
 
-def _row(field: _Field, rule: Rule, coin: str, costs: tuple[float, float], it: _Followed) -> Row:
+def _row(field: _Field, rule: Rule, coin: str, costs: tuple[float, float], it: _Followed, biased: bool) -> Row:
     key = "\0".join([rule.name, coin, *(f"{each:g}" for each in costs)])
     mine, holding = trading.measures(it.net), trading.measures(it.hold)
     beyond = evidence.excess(it.net - it.hold, key)
     enough = len(it.trades) >= MINIMUM_TRADES
-    compares = rule.compares_coins or coin == EVERY
     return {
         "rule": rule.name,
         "coin_id": coin,
@@ -266,7 +264,7 @@ def _row(field: _Field, rule: Rule, coin: str, costs: tuple[float, float], it: _
         "excess_low": beyond.low * trading.YEAR_DAYS,
         "excess_high": beyond.high * trading.YEAR_DAYS,
         "p_value": beyond.p_value if enough else None,
-        "survivorship_biased": bool(compares and field.biased[it.opens :].any()),
+        "survivorship_biased": biased,
     }
 
 

@@ -27,12 +27,9 @@ from coinlake.engine import Engine, Frame
 from coinlake.engine.series import arrays, frame_of
 from coinlake.gold.indicators import BITCOINS
 from coinlake.gold.scope import Scope
+from coinlake.gold.universe import LARGEST, LISTED, day_of, universes
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table
 
-LARGEST = 250
-"""Most coins in the universe of a day."""
-RANKS_KNOWN = 0.9
-"""Share of the ranks that must be known for the universe to be that of the day."""
 ETHERS = ("ethereum", "sim-ethereum")
 STABLE, PEG = 0.10, (0.9, 1.1)
 """A coin with at most this yearly volatility over 90 days, that closed so near to a dollar, counts as a stablecoin."""
@@ -117,9 +114,9 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     closes = read["gold.daily"].select("coin_id", "day", "close_usd", "market_cap_usd", "volume_24h_usd")
     said = read["gold.indicators"].select("coin_id", "day", *_OF_COIN, *_RISKS)
     coins = arrays(engine, closes.join(said, on=["coin_id", "day"], how="left"), ("day", "coin_id"))
-    lists = arrays(engine, read["silver.markets"].select("coin_id", "observed_at", "rank"), ("observed_at", "coin_id"))
-    ranks = _ranks(lists)
-    rows = [_of_day(day, ranks.get(day["day"][0])) for day in _days(coins)]
+    lists = arrays(engine, read["silver.markets"].select(*LISTED), ("observed_at", "coin_id"))
+    known = universes(lists)
+    rows = [_of_day(day, known.get(day["day"][0], frozenset())) for day in _days(coins)]
     for earlier, row in pairwise([{}, *rows]):
         row["market_return_1d"] = _weighed(earlier, row)
     _against_the_year(rows)
@@ -136,23 +133,8 @@ def _days(coins: Columns) -> Iterator[Columns]:
         yield {name: values[start:end] for name, values in coins.items()}
 
 
-def _day_of(moments: NDArray[Any]) -> NDArray[Any]:
-    """The day that each moment belongs to: 00:00 is the last of the day before."""
-    return (moments - np.timedelta64(1, "us")).astype("datetime64[D]")
-
-
-def _ranks(lists: Columns) -> dict[Any, dict[str, float]]:
-    """By day, the rank of each coin when it was last listed on it."""
-    found: dict[Any, dict[str, float]] = {}
-    known = ~np.isnan(lists["rank"].astype(float))
-    for day, coin, rank in zip(_day_of(lists["observed_at"]), lists["coin_id"], lists["rank"], strict=True):
-        found.setdefault(day, {})[coin] = float(rank)
-    return found if known.any() else {}
-
-
-def _of_day(day: Columns, ranks: Mapping[str, float] | None) -> dict[str, Any]:
+def _of_day(day: Columns, members: frozenset[str]) -> dict[str, Any]:
     """What one day's coins say together; `_caps` is kept for the next day's return."""
-    members = _were_there(ranks) if ranks else frozenset()
     inside = np.array([coin in members for coin in day["coin_id"]], dtype=bool)
     biased = not inside.any()
     if biased:
@@ -180,13 +162,6 @@ def _of_day(day: Columns, ranks: Mapping[str, float] | None) -> dict[str, Any]:
         "_returns": dict(zip(mine["coin_id"], returns.tolist(), strict=True)),
         **_parts(mine),
     }
-
-
-def _were_there(ranks: Mapping[str, float]) -> frozenset[str]:
-    """The coins of a list, down to the rank by which more than a tenth of the ranks is missing."""
-    listed = sorted((rank, coin) for coin, rank in ranks.items() if rank == rank)[:LARGEST]
-    enough = [number for number, (rank, _) in enumerate(listed, start=1) if number >= RANKS_KNOWN * rank]
-    return frozenset(coin for _, coin in listed[: max(enough, default=0)])
 
 
 def _total(values: NDArray[Any]) -> float:
@@ -284,7 +259,7 @@ def _place(year: NDArray[Any], value: float) -> float:
 
 def _newest_looks(looks: Columns) -> dict[Any, dict[str, float]]:
     """By day, what CoinGecko said of the whole market when it was last asked on it."""
-    days = _day_of(looks["observed_at"])
+    days = day_of(looks["observed_at"])
     return {
         day: {
             name: float(looks[source][place]) / (100 if source.endswith("percent") else 1)

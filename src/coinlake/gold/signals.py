@@ -7,8 +7,9 @@ day, a new unit of the price (a redenomination) or another source, fires nothing
 `tradable_on` is the day after: no backtest here trades earlier. What a strength means differs by rule, and is told with
 each in docs/signals.md; within a rule the larger is the stronger.
 
-Rows of rules that compare coins say `survivorship_biased`, unless `gold.market` knows the universe of that day and of
-the day before as it was then: among coins of which only survivors are known, the best tenth is another.
+Rules that compare coins compare those of the market list that was seen on the day. Where none was seen, on the day or
+the day before, they compare all coins of the lake and the rows say `survivorship_biased`: among coins of which only
+survivors are known, the best tenth is another.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from coinlake.engine.series import arrays, frame_of
 from coinlake.gold.rules import rules
 from coinlake.gold.rules.rule import ONE_DAY, Days, Fired, Rule
 from coinlake.gold.scope import Scope
+from coinlake.gold.universe import LISTED, universes
 from coinlake.table import Boolean, Column, Date, Float64, String, Table
 
 TABLE = Table(
@@ -46,7 +48,7 @@ TABLE = Table(
     },
     grain="one event: a coin, a day and a rule",
     dated_by="day",
-    reads=("gold.indicators",),
+    reads=("silver.markets", "gold.indicators"),
     sorted_by=("coin_id", "day", "rule"),
 )
 
@@ -63,20 +65,39 @@ _COLUMNS = [
 """What the rules look at."""
 
 
+_DAY = "({moment} - interval 1 microsecond)::DATE"
+TOUCHES = {"silver.markets": f"select '*', min({_DAY}), max({_DAY}) + 1 from changed"}
+"""SQL: the days whose comparison of coins rests on a list: its own, and the next, which compares with it."""
+
+
 def touched(scope: Scope, source: str) -> Scope:
     """A day's events rest on that day and some before it; where coins are compared, on every coin's."""
-    return scope.everyone().lasting(LOOKBACK_DAYS if source == "gold.indicators" else 1)
+    return scope.everyone().lasting(LOOKBACK_DAYS)
 
 
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
     """The events of every rule."""
-    days = Days(arrays(engine, read["gold.indicators"].select(_COLUMNS), ("coin_id", "source", "day")))
-    return frame_of(engine, events(days, np.array([], dtype="datetime64[D]"), rules()))
+    columns = arrays(engine, read["gold.indicators"].select(_COLUMNS), ("coin_id", "source", "day"))
+    lists = arrays(engine, read["silver.markets"].select(*LISTED), ("observed_at", "coin_id"))
+    return frame_of(engine, events(Days({**columns, **ranked(columns, universes(lists))}), rules()))
 
 
-def events(days: Days, known_universe: NDArray[np.datetime64], of: Mapping[str, Rule]) -> dict[str, NDArray[Any]]:
+def ranked(columns: Mapping[str, NDArray[Any]], known: Mapping[Any, frozenset[str]]) -> dict[str, NDArray[np.bool_]]:
+    """Whether the universe of each row's day is known, and whether the coin is compared with others: those of the
+    universe where it is known, else all.
+    """
+    days = np.array(list(known), dtype="datetime64[D]")
+    is_known = np.isin(columns["day"], days)
+    place = np.flatnonzero(is_known)
+    there = [coin in known[day] for coin, day in zip(columns["coin_id"][place], columns["day"][place], strict=True)]
+    is_ranked = ~is_known
+    is_ranked[place] = there
+    return {"is_universe_known": is_known, "is_ranked": is_ranked}
+
+
+def events(days: Days, of: Mapping[str, Rule]) -> dict[str, NDArray[Any]]:
     """The events of some rules as columns of this table."""
-    made = [_rows(days, rule, known_universe) for rule in of.values()]
+    made = [_rows(days, rule) for rule in of.values()]
     return {name: np.concatenate([each[name] for each in made]) for name in TABLE.columns}
 
 
@@ -87,12 +108,13 @@ def fired(days: Days, rule: Rule) -> Fired:
     return Fired(found.up & known, found.down & known, found.strength, found.numbers)
 
 
-def _rows(days: Days, rule: Rule, known_universe: NDArray[np.datetime64]) -> dict[str, NDArray[Any]]:
+def _rows(days: Days, rule: Rule) -> dict[str, NDArray[Any]]:
     found = fired(days, rule)
     place = np.flatnonzero(found.up | found.down)
     day, up = days["day"][place], found.up[place]
     numbers = {name: np.asarray(values)[place].tolist() for name, values in found.numbers.items()}
-    honest = np.isin(day, known_universe) & np.isin(day - ONE_DAY, known_universe)
+    known = days["is_universe_known"]
+    honest = known & (days.before(known) == 1)
     return {
         "coin_id": days["coin_id"][place],
         "day": day,
@@ -103,7 +125,7 @@ def _rows(days: Days, rule: Rule, known_universe: NDArray[np.datetime64]) -> dic
         "numbers": _texts(_json(list(numbers)), [[_number(v) for v in values] for values in numbers.values()]),
         "sentence": _sentences(rule, up, numbers),
         "tradable_on": day + ONE_DAY,
-        "survivorship_biased": ~honest if rule.compares_coins else np.zeros(len(place), dtype=bool),
+        "survivorship_biased": ~honest[place] if rule.compares_coins else np.zeros(len(place), dtype=bool),
         "source": days["source"][place],
     }
 

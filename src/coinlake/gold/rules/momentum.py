@@ -1,9 +1,9 @@
 """Cross-sectional momentum: the coin enters the best tenth of all coins by 30-day return, or the worst.
 
 Winners over a month tend to go on winning for another; among shares that is the best documented anomaly there is,
-among coins it has been weaker, and crashes undo a year of it in a week. It compares coins, so it depends on which
-coins the lake knows: a lake of today's largest knows only those that survived, and its rows say
-`survivorship_biased`. Coins that stand still are not ranked, and ten coins are needed for a tenth.
+among coins it has been weaker, and crashes undo a year of it in a week. It compares the coins of the market list as it
+was seen on the day. Where none was seen it compares all coins of the lake, which knows only those that survived, and
+the rows say `survivorship_biased`. Coins that stand still are not ranked, and ten coins are needed for a tenth.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _ties(day: NDArray[np.datetime64], value: NDArray[np.float64]) -> tuple[NDAr
 
 def fires(days: Days) -> Fired:
     """Where a coin is in the best or the worst tenth of its day, and was not the day before, though ranked."""
-    value = np.where(days.moves, days["return_30d"], np.nan)
+    value = np.where(days.moves & days["is_ranked"].astype(bool), days["return_30d"], np.nan)
     larger, smaller, ranked = places(days["day"], value)
     size = np.where(ranked >= MINIMUM_COINS, ranked // TENTHS, np.nan)
     best, worst = larger < size, smaller < size
