@@ -5,14 +5,13 @@ The folder holds a file `<coin>.csv.gz` a coin with the columns day, open, high,
 
 from __future__ import annotations
 
-import csv
-import gzip
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from histories import Columns, days_of
 from numpy.typing import NDArray
 
 from coinlake.engine import engine
@@ -22,40 +21,12 @@ from coinlake.gold.analyze import ITSELF
 from coinlake.gold.rules import idea, rules
 from coinlake.gold.rules.rule import QUIET, Rule
 
-Columns = dict[str, NDArray[Any]]
-
 AHEAD_DAYS = 30
 _NO_LISTS: Columns = {
     "coin_id": np.array([], dtype=object),
     "observed_at": np.array([], dtype="datetime64[D]"),
     "rank": np.array([], dtype=float),
 }
-
-
-def days_of(folder: Path) -> Columns:
-    """The histories as rows of `gold.daily`, as far as indicators read them; a zero is unknown."""
-    parts = [_coin(path) for path in sorted(folder.glob("*.csv.gz"))]
-    return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
-
-
-def _coin(path: Path) -> Columns:
-    with gzip.open(path, "rt") as file:
-        read = [row for row in csv.DictReader(file) if float(row["close"] or 0) > 0]
-    close, high, low, volume = (
-        np.array([float(row[name] or 0) or np.nan for row in read]) for name in ("close", "high", "low", "volume")
-    )
-    n = len(read)
-    return {
-        "coin_id": np.array([path.name.removesuffix(".csv.gz")] * n, dtype=object),
-        "source": np.array(["histories"] * n, dtype=object),
-        "day": np.array([row["day"] for row in read], dtype="datetime64[D]"),
-        "close_usd": close,
-        "high_usd": np.fmax(high, close),
-        "low_usd": np.fmin(low, close),
-        "market_cap_usd": np.full(n, np.nan),
-        "volume_24h_usd": volume,
-        "range_is_sampled": np.zeros(n, dtype=bool),
-    }
 
 
 @dataclass(frozen=True)

@@ -225,8 +225,8 @@ def market_of(coins: int, length: int, first: date = date(2020, 1, 1)) -> Column
     return together(*made)
 
 
-def built(daily: Columns, on: str = "duckdb", **options: float) -> tuple[Columns, Any]:
-    """gold.indicators and gold.backtests of these days."""
+def built(daily: Columns, on: str = "duckdb", **options: float) -> Any:
+    """gold.backtests of these days."""
     runs_on = engine(on)
     nobody: Columns = {"coin_id": np.array([], dtype=object), "observed_at": FIRST[None][:0], "rank": np.zeros(0)}
     read = {
@@ -234,7 +234,7 @@ def built(daily: Columns, on: str = "duckdb", **options: float) -> tuple[Columns
         "silver.markets": frame_of(runs_on, nobody),
     }
     read["gold.signals"] = runs_on.frame(runs_on.arrow(signals.build(read, (), runs_on)))
-    return indicators_of(daily, on=on), runs_on.arrow(backtests.build(read, (), runs_on, **options))
+    return runs_on.arrow(backtests.build(read, (), runs_on, **options))
 
 
 def unlisted(columns: Columns) -> Days:
@@ -254,8 +254,14 @@ def daily() -> Columns:
 
 
 @pytest.fixture(scope="module")
+def columns(daily: Columns) -> Columns:
+    """gold.indicators of these days."""
+    return indicators_of(daily)
+
+
+@pytest.fixture(scope="module")
 def tested(daily: Columns) -> dict[tuple[str, str], dict[str, Any]]:
-    return dicts(built(daily)[1])
+    return dicts(built(daily))
 
 
 def test_there_is_a_row_a_rule_and_coin_and_one_a_rule_over_all(tested: Tested) -> None:
@@ -267,8 +273,7 @@ def test_there_is_a_row_a_rule_and_coin_and_one_a_rule_over_all(tested: Tested) 
     }  # fmt: skip
 
 
-def test_a_row_is_what_the_equity_curve_ends_with(daily: Columns, tested: Tested) -> None:
-    columns, _ = built(daily)
+def test_a_row_is_what_the_equity_curve_ends_with(columns: Columns, tested: Tested) -> None:
     events = signals.events(unlisted(columns), rules())
     for name in ("macd_cross", "volume_spike"):
         row, its = tested[name, "coin-03"], (events["rule"] == name) & (events["coin_id"] == "coin-03")
@@ -293,16 +298,16 @@ def test_a_coin_that_died_is_marked_and_its_capital_is_stuck(tested: Tested) -> 
 
 def test_days_after_the_last_finished_month_change_nothing(daily: Columns, tested: Any) -> None:
     until = daily["day"] <= np.datetime64("2021-09-30")
-    assert dicts(built({name: values[until] for name, values in daily.items()})[1]) == tested
+    assert dicts(built({name: values[until] for name, values in daily.items()})) == tested
 
 
 def test_both_engines_make_the_same_backtests() -> None:
     few = market_of(3, 260)
-    assert dicts(built(few)[1]) == dicts(built(few, "pandas")[1])
+    assert dicts(built(few)) == dicts(built(few, "pandas"))
 
 
 def test_dearer_trades_earn_less_and_are_rows_of_their_own(daily: Columns, tested: Any) -> None:
-    dear = dicts(built(daily, fee_bp=50.0, slippage_bp=20.0)[1])
+    dear = dicts(built(daily, fee_bp=50.0, slippage_bp=20.0))
     row = dear["mean_reversion", "*"]
     assert (row["fee_bp"], row["slippage_bp"]) == (50.0, 20.0)
     assert row["total_return"] < tested["mean_reversion", "*"]["total_return"]
@@ -310,13 +315,13 @@ def test_dearer_trades_earn_less_and_are_rows_of_their_own(daily: Columns, teste
 
 def test_a_coin_with_forty_days_is_judged_by_no_rule_that_needs_more() -> None:
     young = together(market_of(2, 120), days(walk(40, 7), "young", date(2020, 3, 11)))
-    found = {rule for rule, coin in dicts(built(young)[1]) if coin == "young"}
+    found = {rule for rule, coin in dicts(built(young)) if coin == "young"}
     assert found <= {"mean_reversion", "recovery"}
 
 
 def test_nothing_known_or_no_month_finished_makes_no_row() -> None:
-    assert dicts(built(days([]))[1]) == {}
-    assert dicts(built(days(walk(20), first=date(2020, 1, 5)))[1]) == {}
+    assert dicts(built(days([]))) == {}
+    assert dicts(built(days(walk(20), first=date(2020, 1, 5)))) == {}
 
 
 def test_a_rule_that_trades_on_tomorrows_price_earns_absurdly() -> None:
@@ -335,21 +340,19 @@ def test_a_rule_that_trades_on_tomorrows_price_earns_absurdly() -> None:
     assert row["p_value"] < 1e-6
 
 
-def test_always_long_is_holding_in_the_table_too(daily: Columns) -> None:
+def test_always_long_is_holding_in_the_table_too(columns: Columns) -> None:
     def long(days: Days) -> Fired:
         every = np.ones(len(days["day"]), dtype=bool)
         return Fired(every, ~every, every.astype(float), {})
 
     rule = Rule("long", "Long", ("close_usd",), long, {}, "", "", "")
-    columns, _ = built(daily)
     events = signals.events(unlisted(columns), {"long": rule})
     for row in rows(columns, events, (10.0, 5.0), {"long": rule}):
         assert row["total_return"] == row["hold_total_return"]
         assert (row["excess_return"], row["p_value"], row["exposure"]) == (0, None, 1)
 
 
-def test_equal_weights_are_the_mean_coin(daily: Columns) -> None:
-    columns, _ = built(daily)
+def test_equal_weights_are_the_mean_coin(columns: Columns) -> None:
     events = signals.events(unlisted(columns), rules())
     all_of_it = rows(columns, events, (10.0, 5.0), {"recovery": rules()["recovery"]})
     *each, whole = all_of_it

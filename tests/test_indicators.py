@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import math
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -279,3 +285,39 @@ def test_a_window_is_the_same_wherever_the_arrays_begin(values: list[float], len
     later = windows.moments(x[:, 1:], windows.Window(length, origin + 1))
     for one, other in zip(whole, later, strict=True):
         np.testing.assert_array_equal(one[:, length:], other[:, length - 1 :])
+
+
+# On real histories ---------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_indicators_is_what_real_histories_say(shared: Path) -> None:
+    """The script fails where TA-Lib disagrees by more than 1e-9; differences are compared by their size."""
+    here = Path(__file__).parents[1]
+    script = [sys.executable, "benchmarks/agreement.py", str(shared / "coingecko" / "histories")]
+    ran = subprocess.run(script, cwd=here, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    digits = re.compile(r"\d(?=e[+-]\d\d )")
+    page = (here / "docs" / "indicators.md").read_text()
+    assert [digits.sub("n", line)[:80] for line in ran.stdout.splitlines()] == [
+        digits.sub("n", line)[:80] for line in page.splitlines()
+    ]
+
+
+def test_aave_gains_nothing_by_its_redenomination(shared: Path) -> None:
+    with gzip.open(shared / "coingecko" / "histories" / "aave.csv.gz", "rt") as file:
+        closes = {row["day"]: float(row["close"]) for row in csv.DictReader(file)}
+    assert closes["2020-10-03"] / closes["2020-10-02"] > 100
+    ours = made(days(list(closes.values()), first=date(2020, 10, 2)))
+    assert ours["is_break"].nonzero()[0].tolist() == [1]
+    assert np.nanmax(ours["return_1d"]) < 0.6 and np.nanmax(ours["return_365d"]) < 15
+    assert np.nanmax(ours["volatility_90d"]) < 3
+
+
+def test_what_shiba_inu_was_worth_while_it_was_worth_nothing_is_unknown(shared: Path) -> None:
+    with gzip.open(shared / "coingecko" / "histories" / "shiba-inu.csv.gz", "rt") as file:
+        closes = [float(row["close"] or 0) or math.nan for row in csv.DictReader(file)]
+    assert sum(map(math.isnan, closes)) == 258
+    ours = made(days(closes, first=date(2021, 4, 16)))
+    assert len(ours["day"]) == len(closes) - 258
+    for name, values in ours.items():
+        assert values.dtype.kind != "f" or not np.isinf(values).any(), name

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+import talib
 
 from coinlake.cli import main
 from coinlake.engine import engine
@@ -136,6 +138,34 @@ def real_closes(shared: Path, first: date, last: date) -> dict[tuple[str, date],
                 if first <= day <= last and close > 0:
                     closes[path.name.removesuffix(".csv.gz"), day] = close
     return closes
+
+
+@pytest.mark.slow
+def test_indicators_of_real_histories_are_ta_libs(grown: Grown) -> None:
+    """Called on the whole series as it lies in gold, up to its first gap; relative to the close."""
+    con = opened(grown.after.lake)
+    columns = {
+        "sma_200d": lambda x: talib.SMA(x, 200),
+        "ema_50d": lambda x: talib.EMA(x, 50),
+        "macd_signal": lambda x: talib.MACD(x, 12, 26, 9)[1],
+        "rsi_14d": lambda x: talib.RSI(x, 14),
+        "bollinger_lower_20d": lambda x: talib.BBANDS(x, 20, 2, 2)[2],
+    }
+    seen = 0
+    for (coin,) in con.execute('select distinct coin_id from "gold.indicators"').fetchall():
+        rows = con.execute(
+            f'select day, close_usd, {", ".join(columns)} from "gold.indicators" where coin_id = ? order by day', [coin]
+        ).fetchnumpy()
+        gaps = np.flatnonzero(np.diff(rows["day"]) != np.timedelta64(1, "D"))
+        whole = slice(0, int(gaps[0]) + 1 if len(gaps) else len(rows["day"]))
+        close = rows["close_usd"][whole].astype(float)
+        for name, ask in columns.items():
+            ours, theirs = np.ma.filled(rows[name][whole].astype(float), np.nan), ask(close)
+            np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs), err_msg=f"{coin} {name}")
+            assert np.nanmax(np.abs(ours - theirs) / close, initial=0) <= (1e-9 if name != "rsi_14d" else np.inf), name
+            seen += int((~np.isnan(theirs)).sum())
+        np.testing.assert_allclose(np.ma.filled(rows["rsi_14d"][whole].astype(float), np.nan), talib.RSI(close, 14))
+    assert seen > 25 * 1000
 
 
 def test_every_close_is_the_real_one_to_the_last_bit(grown: Grown, shared: Path) -> None:

@@ -21,7 +21,8 @@ from coinlake.bronze.ingest import Ingested, Source, ingest
 from coinlake.bronze.plan import Wish
 from coinlake.engine import Engine
 from coinlake.errors import ConflictError, LakeError
-from coinlake.gold.analyze import Definition, Made, analyze
+from coinlake.gold.analyze import Definition, Made, analyze, is_due
+from coinlake.gold.scope import Scope
 from coinlake.lake import Lake, epoch_of, transactions
 from coinlake.progress import Progress, Report
 from coinlake.silver import rejects, runs
@@ -98,6 +99,8 @@ def behind(lake: Lake) -> list[tuple[str, str]]:
     found = []
     for definition in definitions(()):
         stored = lake.open(definition.table)
+        if stored and definition.until and not is_due(lake, definition, Scope({})):
+            continue
         for source in definition.reads:
             seen = stored.transaction_version(source.name) if stored else None
             changes = lake.changes(source, -1 if seen is None else seen)
