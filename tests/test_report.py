@@ -211,6 +211,7 @@ def test_odds_are_those_of_the_close_after_the_event(lake: Lake) -> None:
         first, last = (closes.get((c, date.fromordinal(d.toordinal() + n))) for n in (1, 1 + AHEAD_DAYS))
         if first and last and rule in {each["rule"] for each in rows.signals}:
             counted.setdefault((rule, way), []).append(last > first)
+    assert counted
     assert {key: odds.events for key, odds in rows.odds.items()} == {key: len(each) for key, each in counted.items()}
     for key, each in counted.items():
         assert rows.odds[key].rose == pytest.approx(sum(each) / len(each))
@@ -224,6 +225,19 @@ def test_a_line_breaks_where_a_day_is_missing_and_stays_inside_its_box() -> None
     assert svg.count('class="line"') == 2
     numbers = [tuple(map(float, pair)) for pair in re.findall(r"(\d+\.\d) (\d+\.\d)", svg)]
     assert all(0 <= x <= figures.WIDTH and 0 <= y <= figures.HEIGHT for x, y in numbers)
+
+
+def test_a_lone_spike_is_cut_off_at_the_edge_and_the_newest_value_never_is() -> None:
+    def heights(values: list[float]) -> list[float]:
+        return [
+            float(y) for _, y in re.findall(r"(\d+\.\d) (\d+\.\d)", figures.sparkline(values, "x").split("line")[1])
+        ]
+
+    wave = [100.0 + n % 10 for n in range(60)]
+    top = figures.MARGIN
+    assert max(heights([*wave, 1e6, 105.0])) - sorted(heights([*wave, 1e6, 105.0]))[1] > figures.HEIGHT / 4
+    newest = heights([*wave, 1e6])
+    assert newest[-1] == top and sorted(newest)[2] > figures.HEIGHT * 0.8
 
 
 def test_a_price_that_never_moves_is_a_line_through_the_middle() -> None:

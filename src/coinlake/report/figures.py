@@ -27,15 +27,28 @@ def sparkline(values: Values, label: str) -> str:
 
 def _points(values: Values) -> list[tuple[float, float] | None]:
     known = [value for value in values if value is not None]
-    low, high = min(known, default=0.0), max(known, default=0.0)
+    low, high = _bounds(known)
     step = (WIDTH - 2 * MARGIN) / max(len(values) - 1, 1)
     tall = HEIGHT - 2 * MARGIN
 
     def place(index: int, value: float) -> tuple[float, float]:
-        share = (value - low) / (high - low) if high > low else 0.5
+        share = (min(max(value, low), high) - low) / (high - low) if high > low else 0.5
         return MARGIN + index * step, MARGIN + (1 - share) * tall
 
     return [None if value is None else place(index, value) for index, value in enumerate(values)]
+
+
+def _bounds(known: Sequence[float]) -> tuple[float, float]:
+    """The ends of the scale. A lone spike, which data of this kind has, is cut off at the edge, for it would flatten
+    all the rest. The newest value never is.
+    """
+    if not known:
+        return 0.0, 0.0
+    ranked = sorted(known)
+    beyond = len(ranked) // 20
+    low, high = ranked[beyond], ranked[-1 - beyond]
+    room = high - low
+    return max(ranked[0], min(low - room, known[-1])), min(ranked[-1], max(high + room, known[-1]))
 
 
 def _runs(points: Sequence[tuple[float, float] | None]) -> Iterator[list[tuple[float, float]]]:

@@ -15,7 +15,7 @@ main,header{max-width:1120px;margin:0 auto;padding:0 24px}
 header{padding-top:36px}
 .brand{font:600 13px/1 var(--mono);letter-spacing:.02em;color:var(--accent)}
 h1{font:600 clamp(28px,4.4vw,44px)/1.12 var(--serif);letter-spacing:-.01em;margin:14px 0 10px;text-wrap:balance}
-.lede{font-size:17px;color:var(--ink);max-width:78ch;margin:0 0 6px;text-wrap:pretty}
+.lede{font-size:17px;color:var(--ink);max-width:96ch;margin:0 0 6px;text-wrap:pretty}
 .fine{color:var(--soft);font-size:13px;margin:4px 0}
 h2{font:600 22px/1.2 var(--serif);margin:0 0 4px}
 section{border-top:1px solid var(--rule);padding-top:22px;margin-top:30px}
@@ -91,6 +91,8 @@ table{font-size:13.5px}}
 @page{margin:14mm}body{font-size:10.5pt;-webkit-print-color-adjust:exact;print-color-adjust:exact}
 main,header{max-width:none;padding-left:0;padding-right:0}header{padding-top:0}
 .banner{border:1px solid #000}.card,tr,li{break-inside:avoid}h2,h3,section>.fine{break-after:avoid}
-thead{display:table-header-group}.cards{grid-template-columns:repeat(4,1fr)}.two{grid-template-columns:1fr 1fr}
+thead{display:table-header-group}.cards{grid-template-columns:repeat(4,1fr)}
+table{font-size:8.5pt}td,th{padding-left:8px}td .spark{width:74px}td{padding-top:4px;padding-bottom:4px}
+.brand{margin-top:12px}section{margin-top:18px;padding-top:14px}
 .kpi .value{font-size:15pt}}
 """
