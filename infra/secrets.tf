@@ -2,7 +2,6 @@
 # The platform runs without: then there is no version, nobody may read the secret, and nobody refers to it.
 
 resource "google_secret_manager_secret" "api_key" {
-  #checkov:skip=CKV_GCP_83:A key of one's own is a choice (kms_key); by default Google's keys encrypt
   project   = var.project_id
   secret_id = "${var.prefix}-api-key"
 
