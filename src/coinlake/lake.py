@@ -25,7 +25,7 @@ from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
 
-from coinlake import contract
+from coinlake import contract, meter
 from coinlake.duck import bring, connect, glance, quoted
 from coinlake.errors import ConflictError, LakeError
 from coinlake.objects import Objects, local_folder
@@ -101,6 +101,7 @@ class Lake:
         Raises:
             LakeError: there is something, but it is no readable table.
         """
+        meter.count("opened")
         try:
             return DeltaTable(self.uri(table), storage_options=dict(self.options))
         except TableNotFoundError:
@@ -292,6 +293,7 @@ class Lake:
         note: str = "",
     ) -> None:
         stored = {column.name for column in delta.schema().fields} - {contract.PARTITION}
+        meter.count("committed")
         try:
             write_deltalake(
                 delta,

@@ -16,6 +16,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from coinlake import meter
 from coinlake.errors import LakeError
 
 
@@ -48,6 +49,7 @@ class Objects:
             LakeError: another object has that name; it was not touched.
         """
         with self._at_the_border():
+            meter.count("written")
             try:
                 obstore.put(self._store, path, data, mode="create")
             except AlreadyExistsError as exc:
@@ -57,6 +59,7 @@ class Objects:
     def put_over(self, path: str, data: bytes | Path) -> None:
         """Write an object (bytes, or a file, which is streamed) under a fixed name, in place of the one there."""
         with self._at_the_border():
+            meter.count("written")
             obstore.put(self._store, path, data, mode="overwrite")
 
     def get(self, path: str) -> bytes:
@@ -66,11 +69,13 @@ class Objects:
             FileNotFoundError: there is none of that name.
         """
         with self._at_the_border():
+            meter.count("read")
             return bytes(obstore.get(self._store, path).bytes())
 
     def delete(self, path: str) -> None:
         """Remove an object; one that is not there is as good as removed."""
         with self._at_the_border():
+            meter.count("deleted")
             try:
                 obstore.delete(self._store, path)
             except FileNotFoundError:
@@ -81,6 +86,7 @@ class Objects:
         if (folder := local_folder(self.root)) and not Path(folder).exists():
             return iter(())
         with self._at_the_border():
+            meter.count("listed")
             found = (meta for batch in obstore.list(self._store, prefix or None) for meta in batch)
             listed = [Object(meta["path"], meta["size"], meta["last_modified"]) for meta in found]
         return iter(sorted(listed, key=lambda each: each.path))
