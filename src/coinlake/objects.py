@@ -39,7 +39,7 @@ class Objects:
     def _store(self) -> ObjectStore:
         if folder := local_folder(self.root):
             return LocalStore(folder, mkdir=True)
-        return from_url(self.root, config=dict(self.options) or None)  # type: ignore[arg-type]  # per-cloud typed dicts
+        return _cloud_store(self.root, self.options)
 
     def put(self, path: str, data: bytes) -> None:
         """Create an object. One that is there already with the same bytes is our own earlier write: done.
@@ -76,12 +76,20 @@ class Objects:
             except FileNotFoundError:
                 return
 
-    def list(self, prefix: str = "") -> Iterator[Object]:
-        """Every object below a folder, in the order of their paths."""
+    def generation(self, path: str) -> str | None:
+        """Which writing of a name lies there now, in the cloud's counting; None where the name is free."""
+        with self._at_the_border():
+            try:
+                return obstore.head(self._store, path)["version"] or ""
+            except FileNotFoundError:
+                return None
+
+    def list(self, prefix: str = "", after: str | None = None) -> Iterator[Object]:
+        """Every object below a folder, in the order of their paths; those `after` a path only."""
         if (folder := local_folder(self.root)) and not Path(folder).exists():
             return iter(())
         with self._at_the_border():
-            found = (meta for batch in obstore.list(self._store, prefix or None) for meta in batch)
+            found = (meta for batch in obstore.list(self._store, prefix or None, offset=after) for meta in batch)
             listed = [Object(meta["path"], meta["size"], meta["last_modified"]) for meta in found]
         return iter(sorted(listed, key=lambda each: each.path))
 
@@ -96,6 +104,13 @@ class Objects:
             raise LakeError(
                 f"{self.root} cannot be read or written ({why}); look at its permissions and space"
             ) from exc
+
+
+def _cloud_store(root: str, options: Mapping[str, str]) -> ObjectStore:
+    """A store in the cloud. delta-rs takes all options together; here those of the client go by themselves."""
+    config = {name: value for name, value in options.items() if name.startswith("google_")}
+    client = {name: value for name, value in options.items() if name not in config}
+    return from_url(root, config=config or None, client_options=client or None)  # type: ignore[arg-type]  # typed dicts
 
 
 def local_folder(root: str) -> str | None:
