@@ -163,6 +163,13 @@ def test_what_has_a_fixed_name_is_written_over_and_a_missing_object_can_be_remov
         lake.exports.get("exports/x.csv")
 
 
+def test_an_object_of_many_parts_comes_back_whole(lake: Lake) -> None:
+    data = random.Random(1).randbytes(11 * 2**20)
+    lake.objects.put("large", data)
+    assert lake.objects.get("large") == data
+    lake.objects.put("large", data)
+
+
 def test_each_layer_may_have_a_root_of_its_own(tmp_path: Path) -> None:
     lake = Lake.at(f"{tmp_path}/lake/", gold=f"file://{tmp_path}/else where")
     assert (lake.bronze, lake.silver) == (f"{tmp_path}/lake/bronze", f"{tmp_path}/lake/silver")
