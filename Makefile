@@ -14,7 +14,7 @@ PYTEST = pytest -n 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL = help
-.PHONY: help demo run test check bench docs lock clean
+.PHONY: help demo run test check bench bundle e2e docs lock clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ check: $(READY) ## all that must hold: style, types, layers, every test, coverag
 
 bench: $(READY) ## how fast the main job is beside its rivals; the figures go to benchmarks/results/
 	python benchmarks
+
+bundle: $(READY) ## the functions' source for Google Cloud: dist/coinlake-functions.zip
+	@python src/cloud_functions/bundle.py
+
+e2e: $(READY) ## the domino end to end, its world built from the plan of infra/, on emulators
+	$(PYTEST) tests/test_domino.py
 
 docs: $(READY) ## write docs/tables.md anew from the tables' contracts
 	python -m coinlake.catalog > docs/tables.new

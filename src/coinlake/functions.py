@@ -103,6 +103,11 @@ class _Call:
         self.log(severity, f"ended: {report.outcome}", **{**told, "left": len(report.left)})
         return _json(200 if is_finished else 503, told)
 
+    def nothing_to_do(self, event: events.Event) -> Answer:
+        """An event of ours that comes again, or whose work another did along with its own."""
+        self.log("INFO", f"gs://{event.bucket}/{event.name}: all done already", generation=event.generation)
+        return _json(200, {"outcome": "done already"})
+
     def passed_over(self, event: events.Event, why: str) -> Answer:
         """An event that is not ours: nothing to do, and no need to tell it again."""
         self.log("DEBUG", f"gs://{event.bucket}/{event.name}: {why}", generation=event.generation)
@@ -169,6 +174,8 @@ def _settle(call: _Call) -> Answer:
     if _is_old(event, work.lake.objects, path):
         return call.passed_over(event, "another generation is there now, or none")
     report = work.settle(path)
+    if report is None:
+        return call.nothing_to_do(event)
     if path in report.damaged:
         call.done(report)
         raise LakeError(f"{path} is damaged: restore it from a copy, then `coinlake replay-dead-letters`")
@@ -188,6 +195,8 @@ def _conclude(call: _Call) -> Answer:
     if not work.concludes_from(folder):
         return call.passed_over(event, "no table that gold reads")
     report = work.conclude()
+    if report is None:
+        return call.nothing_to_do(event)
     return call.done(report, is_finished=not report.left)
 
 
@@ -210,7 +219,7 @@ def _look(call: _Call) -> Answer:
     from coinlake.plain import to_json
 
     age = to_json(call.workspace(call.settings()).age())
-    hours = age["hours_behind"]
+    hours = age["gold_age_hours"]
     said = "gold is empty" if hours is None else f"gold's last finished day ended {hours:g} hours ago"
     call.log("WARNING" if age["is_stale"] else "INFO", said, **age)
     return _json(200, age)

@@ -103,12 +103,25 @@ def pending_since(lake: Lake, path: str, since: date) -> list[str]:
 
     What this takes does not grow with the history: listings begin at the day.
     """
-    source, midnight = path.split("/")[0], datetime(since.year, since.month, since.day, tzinfo=UTC)
+    source = path.split("/")[0]
     begins = {f"{source}/{endpoint}": f"{source}/{endpoint}/date={since}" for endpoint in catalog.readers()}
-    begins[RUNS] = f"{RUNS}/{run_name(midnight.timestamp())}"
+    return _unseen(lake, {path, *_listed(lake, {**begins, RUNS: _first_run(since)})})
+
+
+def records_since(lake: Lake, since: date) -> list[str]:
+    """The runs' own records that silver has not seen, of a day or later."""
+    return _unseen(lake, _listed(lake, {RUNS: _first_run(since)}))
+
+
+def _first_run(day: date) -> str:
+    return f"{RUNS}/{run_name(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())}"
+
+
+def _listed(lake: Lake, begins: Mapping[str, str]) -> list[str]:
+    """The objects of several folders, each from a name on; asked for at once, for each answer is waited for."""
     with ThreadPoolExecutor(len(begins)) as threads:
-        listed = list(threads.map(lambda each: list(lake.objects.list(*each)), begins.items()))
-    return _unseen(lake, {path, *(each.path for found in listed for each in found)})
+        found = list(threads.map(lambda each: list(lake.objects.list(*each)), begins.items()))
+    return [each.path for objects in found for each in objects]
 
 
 def _unseen(lake: Lake, found: Iterable[str]) -> list[str]:

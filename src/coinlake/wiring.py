@@ -139,25 +139,28 @@ class Workspace:
             return self._recorded("watch", self._clean, self._analyze)
         return None
 
-    # The same in the cloud, where bronze writes bronze only, silver silver, and gold gold.
+    # The same in the cloud, where bronze writes bronze only, silver silver, and gold gold, but for the runs' records.
 
     def land(self) -> RunReport:
         """Fetch into bronze what is missing; silver takes the run's record from there when it cleans."""
-        run = self._new_run("ingest")
-        steps.begin(self.lake, run)
-        done, lasted_s, failure = _did(run, [self._fetch])
-        steps.end(self.lake, run, done, self.now(), lasted_s, failure)
-        return self._told(run, done, lasted_s, failure)
+        return self._noted(self._new_run("ingest"), self._fetch)
 
-    def settle(self, path: str) -> RunReport:
-        """Turn a bronze object into silver, and what else waits since the day before it."""
-        run = self._new_run("clean")
-        return self._told(run, *_did(run, [partial(self._settle, path)]))
+    def settle(self, path: str) -> RunReport | None:
+        """Turn a bronze object into silver, and what else waits since the day before it; None where nothing does."""
+        since = _day_before(path, self.now())
+        paths = steps.pending_since(self.lake, path, since)
+        if not paths:
+            return None
+        report = self._noted(self._new_run("clean"), partial(self._settle, path, paths))
+        steps.clean_objects(self.lake, self.engine, steps.records_since(self.lake, since), steps.Done(), silent)
+        return report
 
-    def conclude(self) -> RunReport:
-        """Bring gold up to date with silver. Where several do so at once, the last of them writes the exports."""
-        run = self._new_run("analyze")
-        return self._told(run, *_did(run, [self._conclude]))
+    def conclude(self) -> RunReport | None:
+        """Bring gold up to date with silver; None where it is. Of several at once, the last writes the exports."""
+        if steps.behind(self.lake):
+            return self._noted(self._new_run("analyze"), self._conclude)
+        self._refresh(steps.always)  # whoever made gold may have been killed before
+        return None
 
     def concludes_from(self, folder: str) -> bool:
         """Whether gold reads the silver table of that folder."""
@@ -266,10 +269,19 @@ class Workspace:
         A failure in fetching is held back until what landed has been cleaned and analysed.
         """
         run = self._new_run(command)
+        try:
+            report = self._noted(run, *stages)
+        except BaseException as failure:
+            self._clean_records(failure)
+            raise
+        self._clean_records(None)
+        return report
+
+    def _noted(self, run: steps.Run, *stages: Stage) -> RunReport:
+        """Do the stages in turn, with a record in bronze at the beginning and at the end."""
         steps.begin(self.lake, run)
         done, lasted_s, failure = _did(run, stages)
         steps.end(self.lake, run, done, self.now(), lasted_s, failure)
-        self._clean_records(failure)
         return self._told(run, done, lasted_s, failure)
 
     def _new_run(self, command: str) -> steps.Run:
@@ -294,8 +306,7 @@ class Workspace:
     def _clean(self, run: steps.Run, done: steps.Done) -> None:
         self._clean_these(steps.pending(self.lake), run, done)
 
-    def _settle(self, path: str, run: steps.Run, done: steps.Done) -> None:
-        paths = steps.pending_since(self.lake, path, _day_before(path, run.began_at))
+    def _settle(self, path: str, paths: Sequence[str], run: steps.Run, done: steps.Done) -> None:
         try:
             self._clean_these(paths, run, done)
         except Exception:
@@ -318,8 +329,14 @@ class Workspace:
     def _conclude(self, run: steps.Run, done: steps.Done) -> None:
         if self._make(run, done):
             upkeep.compact(self.lake, [catalog.table(made.table) for made in done.made if made.how != "unchanged"])
-        while _in_time(run)() and (written := exports.refresh(self.lake)):
-            done.exports = written
+        done.exports = self._refresh(_in_time(run))
+
+    def _refresh(self, goes_on: steps.GoesOn) -> list[str]:
+        """Write the exports until they are of the newest gold, whoever else writes some; returns where."""
+        written: list[str] = []
+        while goes_on() and (more := exports.refresh(self.lake)):
+            written = more
+        return written
 
     def _make(self, run: steps.Run, done: steps.Done, anew: Sequence[str] = ()) -> bool:
         """Make the gold tables; say whether anything changed."""
