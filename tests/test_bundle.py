@@ -68,15 +68,27 @@ def newest_python() -> str:
     return found if found and works else sys.executable
 
 
+def install(folder: Path) -> None:
+    """Install as the buildpack does, by uv (which does not read pip's settings) where it is at hand, else by pip."""
+    subprocess.run([newest_python(), "-m", "venv", str(folder / ".venv")], check=True)
+    python, uv = str(folder / ".venv/bin/python"), Path(sys.executable).parent / "uv"
+    asked = ["install", "--quiet", "--require-hashes", "-r", "requirements.txt"]
+    if not uv.exists():
+        subprocess.run([python, "-m", "pip", *asked, "--no-compile"], cwd=folder, check=True)
+        return
+    told = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    index = os.environ.get("PIP_INDEX_URL") or subprocess.run(told, capture_output=True, text=True, check=False).stdout
+    environ = {**os.environ, **({"UV_DEFAULT_INDEX": index.strip()} if index.strip() else {})}
+    subprocess.run([str(uv), "pip", *asked, "--python", python], cwd=folder, env=environ, check=True)
+
+
 @pytest.fixture(scope="module")
 def installed(made: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The bundle in a folder of its own, and its requirements in an environment that holds nothing else."""
     folder = tmp_path_factory.mktemp("app")
     with zipfile.ZipFile(io.BytesIO(made)) as bundle:
         bundle.extractall(folder)
-    subprocess.run([newest_python(), "-m", "venv", str(folder / ".venv")], check=True)
-    pip = [str(folder / ".venv/bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--no-compile", "--require-hashes", "-r", "requirements.txt"], cwd=folder, check=True)
+    install(folder)
     yield folder
     shutil.rmtree(folder)
 

@@ -581,6 +581,25 @@ def tidy(door: Door) -> None:
     door.answer(door.workspace().tidy(), anything)
 
 
+@_command("replay-dead-letters")
+def replay_dead_letters(
+    door: Door,
+    subscription: Annotated[
+        str, typer.Option("--subscription", metavar="NAME", help="The one that keeps them, its project's or in full.")
+    ] = "coinlake-dead-letter",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first hundred, move nothing.")] = False,
+) -> None:
+    """Send events that died back to their functions, once the cause is mended (Google Cloud)."""
+    from coinlake import deadletters
+    from coinlake.screen import grid
+
+    name = deadletters.full_name(subscription, os.environ)
+    letters = deadletters.replay(deadletters.service(os.environ), name, dry_run)
+    door.answer({"letters": letters}, lambda plain: grid(plain["letters"], names=("object", "gave_up", "topic")))
+    if not door.as_json:
+        door.screen.say(f"{len(letters)} {'would go' if dry_run else 'went'} back")
+
+
 # Commands that ask a question --------------------------------------------------------------------------------------
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from coinlake.errors import LakeError
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,24 @@ class Objects:
             LakeError: another object has that name; it was not touched.
         """
         with self._at_the_border():
-            try:
-                obstore.put(self._store, path, data, mode="create")
-            except AlreadyExistsError as exc:
-                if self.get(path) != data:
-                    raise LakeError(f"{path} exists with other content and was left as it is; run again") from exc
+            for _ in range(_TRIES):
+                try:
+                    obstore.put(self._store, path, data, mode="create")
+                    return
+                # Who may create and not overwrite is perhaps told that, where the first of two tries was done.
+                except (AlreadyExistsError, PermissionDeniedError) as exc:
+                    if (there := self._held(path)) == data:
+                        return
+                    if there is not None:
+                        raise LakeError(f"{path} exists with other content and was left as it is; run again") from exc
+                    refusal = exc
+            raise refusal
+
+    def _held(self, path: str) -> bytes | None:
+        try:
+            return self.get(path)
+        except FileNotFoundError:
+            return None
 
     def put_over(self, path: str, data: bytes) -> None:
         """Write an object under a fixed name, in place of the one that was there."""
