@@ -29,7 +29,7 @@ _PAUSE_S = 1.0
 
 @dataclass(frozen=True)
 class Letter:
-    """A dead letter: the object that it tells of, the subscription that gave up on it, and the topic it goes back to."""
+    """A dead letter: the object it tells of, the subscription that gave up on it, and the topic it goes back to."""
 
     object: str
     gave_up: str
