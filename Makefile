@@ -4,6 +4,7 @@
 PYTHON ?= python3
 UV_VERSION = 0.13.9
 VENV = .venv
+CHECKOV = .checkov
 READY = $(VENV)/.ready
 UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(VENV)/bin/pip config get global.index-url 2>/dev/null)}}" \
 	$(VENV)/bin/uv
@@ -14,10 +15,10 @@ PYTEST = pytest -n 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL = help
-.PHONY: help demo run test check bench bundle e2e docs lock clean
+.PHONY: help demo run test check infra-check bench bundle e2e docs lock clean
 
 help: ## show what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the whole platform on a simulated market, into data-demo/, until Ctrl-C
 	@coinlake demo $(ARGS)
@@ -28,13 +29,16 @@ run: $(READY) ## fetch from CoinGecko, clean, analyze: the whole main job, into 
 test: $(READY) ## the quick tests
 	$(PYTEST) -m "not slow"
 
-check: $(READY) ## all that must hold: style, types, layers, every test, coverage, and another time zone
+check: $(READY) $(CHECKOV)/.ready ## all that must hold: style, types, layers, every test, coverage, and another time zone
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
 	TZ=Australia/Sydney $(PYTEST) -q -m "not slow" tests/test_plan.py tests/test_silver.py tests/test_gold.py
 	$(PYTEST) --cov --cov-report=term --cov-fail-under=90
+
+infra-check: $(READY) $(CHECKOV)/.ready ## what must hold of infra/: fmt, validate, test, plan, apply, destroy, checkov
+	$(PYTEST) tests/test_infra.py
 
 bench: $(READY) ## how fast the main job is beside its rivals; the figures go to benchmarks/results/
 	python benchmarks
@@ -52,15 +56,23 @@ docs: $(READY) ## write docs/tables.md anew from the tables' contracts
 lock: $(VENV)/bin/uv ## write the locks anew from pyproject.toml (UPGRADE=1: with the newest versions)
 	@$(COMPILE) --output-file requirements.lock
 	@$(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	@echo checkov | $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" \
+		--python-version 3.11 --output-file requirements-checkov.lock $(if $(UPGRADE),--upgrade) -
 
 clean: ## remove the virtual environment and what tools left; data/ stays
-	rm -rf $(VENV) dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(CHECKOV) dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv does not read pip's settings, so it is told of the mirror that pip was told of.
 $(READY): requirements-dev.lock pyproject.toml | $(VENV)/bin/uv
 	@$(UV) pip sync --python $(VENV)/bin/python --require-hashes requirements-dev.lock
 	@$(UV) pip install --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# In an environment of its own: it wants older versions of what others want newer.
+$(CHECKOV)/.ready: requirements-checkov.lock | $(VENV)/bin/uv
+	@$(UV) venv --quiet --clear --python $(VENV)/bin/python $(CHECKOV)
+	@$(UV) pip sync --quiet --python $(CHECKOV)/bin/python --require-hashes requirements-checkov.lock
 	@touch $@
 
 $(VENV)/bin/uv:

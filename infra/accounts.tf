@@ -17,7 +17,9 @@ locals {
     pusher    = "Hands storage events to silver and gold"
     builder   = "Builds the functions"
   }
-  account = { for name, account in google_service_account.job : name => "serviceAccount:${account.email}" }
+  # Put together from what a plan knows, so that a plan shows who gets what.
+  email   = { for name, account in google_service_account.job : name => "${account.account_id}@${account.project}.iam.gserviceaccount.com" }
+  account = { for name, email in local.email : name => "serviceAccount:${email}" }
 
   may_create = "roles/storage.objectCreator"
   may_read   = "roles/storage.objectViewer"

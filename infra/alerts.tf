@@ -135,8 +135,7 @@ resource "google_monitoring_alert_policy" "fetch_failed" {
 }
 
 resource "google_billing_budget" "month" {
-  count    = var.budget == null ? 0 : 1
-  provider = google.billing
+  count = var.budget == null ? 0 : 1
 
   billing_account = var.budget.billing_account
   display_name    = "${var.prefix}: month"

@@ -1,7 +1,8 @@
 # Optional: the Strategy Command Center, behind Google's sign-in. It sees gold and nothing else.
 
 locals {
-  dashboard = var.dashboard == null ? {} : { center = var.dashboard }
+  dashboard       = var.dashboard == null ? {} : { center = var.dashboard }
+  dashboard_email = { for name, account in google_service_account.dashboard : name => "${account.account_id}@${account.project}.iam.gserviceaccount.com" }
 }
 
 resource "google_service_account" "dashboard" {
@@ -19,7 +20,7 @@ resource "google_storage_bucket_iam_member" "dashboard" {
 
   bucket = google_storage_bucket.layer["gold"].name
   role   = local.may_read
-  member = "serviceAccount:${google_service_account.dashboard[each.key].email}"
+  member = "serviceAccount:${local.dashboard_email[each.key]}"
 }
 
 resource "google_cloud_run_v2_service" "dashboard" {
@@ -33,7 +34,7 @@ resource "google_cloud_run_v2_service" "dashboard" {
   deletion_protection = false # it holds nothing
 
   template {
-    service_account                  = google_service_account.dashboard[each.key].email
+    service_account                  = local.dashboard_email[each.key]
     session_affinity                 = true # a Streamlit session lives in one instance
     timeout                          = "3600s"
     max_instance_request_concurrency = 20

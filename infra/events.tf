@@ -21,6 +21,10 @@ locals {
     }
   ]...)
 
+  # Full names, put together from what a plan knows, so that a plan shows what leads where.
+  topic      = { for function, topic in google_pubsub_topic.event : function => "projects/${topic.project}/topics/${topic.name}" }
+  topic_dead = "projects/${google_pubsub_topic.dead.project}/topics/${google_pubsub_topic.dead.name}"
+
   day_s = 86400
 }
 
@@ -54,7 +58,7 @@ resource "google_storage_notification" "event" {
   for_each = local.notifications
 
   bucket             = google_storage_bucket.layer[each.value.layer].name
-  topic              = google_pubsub_topic.event[each.value.function].id
+  topic              = local.topic[each.value.function]
   object_name_prefix = each.value.prefix
   event_types        = ["OBJECT_FINALIZE"]
   payload_format     = "JSON_API_V1"
@@ -68,7 +72,7 @@ resource "google_pubsub_subscription" "event" {
 
   project                    = var.project_id
   name                       = "${var.prefix}-${each.value.topic}"
-  topic                      = google_pubsub_topic.event[each.key].id
+  topic                      = local.topic[each.key]
   ack_deadline_seconds       = var.delivery.ack_deadline_s
   message_retention_duration = "${var.delivery.keep_days * local.day_s}s"
 
@@ -80,7 +84,7 @@ resource "google_pubsub_subscription" "event" {
     push_endpoint = google_cloudfunctions2_function.step[each.key].service_config[0].uri
 
     oidc_token {
-      service_account_email = google_service_account.job["pusher"].email
+      service_account_email = local.email["pusher"]
       audience              = google_cloudfunctions2_function.step[each.key].service_config[0].uri
     }
   }
@@ -91,7 +95,7 @@ resource "google_pubsub_subscription" "event" {
   }
 
   dead_letter_policy {
-    dead_letter_topic     = google_pubsub_topic.dead.id
+    dead_letter_topic     = local.topic_dead
     max_delivery_attempts = var.delivery.max_attempts
   }
 
@@ -117,7 +121,7 @@ resource "google_pubsub_topic" "dead" {
 resource "google_pubsub_subscription" "dead" {
   project                    = var.project_id
   name                       = "${var.prefix}-dead-letter"
-  topic                      = google_pubsub_topic.dead.id
+  topic                      = local.topic_dead
   ack_deadline_seconds       = 600
   message_retention_duration = "${var.delivery.keep_dead_days * local.day_s}s"
 

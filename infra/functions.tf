@@ -76,7 +76,7 @@ resource "google_cloudfunctions2_function" "step" {
   }
 
   service_config {
-    service_account_email            = google_service_account.job[each.key].email
+    service_account_email            = local.email[each.key]
     available_cpu                    = "1"
     available_memory                 = each.value.memory
     timeout_seconds                  = each.value.timeout_s

@@ -21,19 +21,13 @@ terraform {
   }
 }
 
+# Who asks pays: the budget's and the policies' APIs want to know the project that a question is counted to.
 provider "google" {
-  project        = var.project_id
-  region         = var.region
-  default_labels = local.labels
-}
-
-# The budget's API asks who pays for the question; nothing else here does.
-provider "google" {
-  alias                 = "billing"
   project               = var.project_id
   region                = var.region
   billing_project       = var.project_id
   user_project_override = true
+  default_labels        = local.labels
 }
 
 locals {

@@ -26,7 +26,7 @@ resource "google_cloud_scheduler_job" "call" {
     body        = base64encode(jsonencode(each.value.body))
 
     oidc_token {
-      service_account_email = google_service_account.job["scheduler"].email
+      service_account_email = local.email["scheduler"]
       audience              = google_cloudfunctions2_function.step[each.value.function].service_config[0].uri
     }
   }

@@ -1,9 +1,6 @@
 # What is off by default, and what it does when it is turned on.
 
 mock_provider "google" {}
-mock_provider "google" {
-  alias = "billing"
-}
 mock_provider "time" {}
 
 variables {
@@ -31,6 +28,8 @@ run "what_is_optional_can_be_on" {
   command = apply
 
   variables {
+    alert_email     = "someone@example.com"
+    budget          = { billing_account = "01AB23-45CD67-89EF01" }
     api_key_version = "3"
     schedule        = { snapshots = "20 * * * *" }
     own_sources     = ["kraken"]
@@ -128,5 +127,28 @@ run "what_is_optional_can_be_on" {
   assert {
     condition     = keys(google_project_iam_audit_config.data) == ["secretmanager.googleapis.com", "storage.googleapis.com"]
     error_message = "Reads and writes of data and secrets are logged."
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.gold_is_old.conditions[0].condition_threshold[0].threshold_value == 26
+    error_message = "Gold older than 26 hours is told."
+  }
+
+  assert {
+    condition = (
+      google_monitoring_alert_policy.event_died.conditions[0].condition_threshold[0].threshold_value == 0 &&
+      strcontains(google_monitoring_alert_policy.event_died.conditions[0].condition_threshold[0].filter, google_pubsub_subscription.dead.name)
+    )
+    error_message = "Anything in the dead letter is told."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.fetch_failed.conditions[0].condition_matched_log[0].filter, "bronze-ingest-func")
+    error_message = "A failed bronze run is told."
+  }
+
+  assert {
+    condition     = length(google_monitoring_notification_channel.email) == 1 && length(google_billing_budget.month) == 1
+    error_message = "There is an address to tell it to, and a budget."
   }
 }

@@ -1,9 +1,6 @@
 # What this root promises, whoever changes it. The providers are mocked: nothing is asked, and no bundle is needed.
 
 mock_provider "google" {}
-mock_provider "google" {
-  alias = "billing"
-}
 mock_provider "time" {}
 
 variables {
@@ -12,18 +9,9 @@ variables {
   region         = "australia-southeast1"
 }
 
-# Everything is made once; what follows looks at it.
-run "it_applies" {
+# Everything is made once, by the first; what follows looks at it.
+run "the_functions_keep_their_names_and_run_without_a_key" {
   command = apply
-
-  assert {
-    condition     = length(google_cloudfunctions2_function.step) == 3
-    error_message = "There are three functions."
-  }
-}
-
-run "the_functions_keep_their_names_and_have_accounts_of_their_own" {
-  command = plan
 
   assert {
     condition = { for layer, function in google_cloudfunctions2_function.step : function.name => function.build_config[0].entry_point } == {
@@ -57,6 +45,15 @@ run "the_functions_keep_their_names_and_have_accounts_of_their_own" {
       bronze = "ALLOW_ALL", silver = "ALLOW_INTERNAL_ONLY", gold = "ALLOW_INTERNAL_ONLY"
     }
     error_message = "gcloud functions call reaches bronze; silver and gold are reached by events."
+  }
+
+  assert {
+    condition = (
+      length(google_secret_manager_secret_iam_member.api_key) == 0 &&
+      alltrue([for function in google_cloudfunctions2_function.step : length(function.service_config[0].secret_environment_variables) == 0]) &&
+      alltrue([for function in google_cloudfunctions2_function.step : function.service_config[0].environment_variables.COINLAKE_PLAN == "keyless"])
+    )
+    error_message = "A reference to a version that is not there would keep bronze from starting."
   }
 }
 
@@ -123,11 +120,11 @@ run "what_a_function_writes_never_triggers_itself" {
   assert {
     condition = alltrue(flatten([
       for event in google_storage_notification.event : [
-        for function, topic in google_pubsub_topic.event : [
+        for function in keys(local.events) : [
           for grant in google_storage_bucket_iam_member.granted :
           length(grant.condition) > 0 && !startswith(event.object_name_prefix, "_runs/") && !startswith("_runs/", event.object_name_prefix)
           if grant.bucket == event.bucket && grant.role != "roles/storage.objectViewer" && grant.member == local.account[function]
-        ] if topic.id == event.topic
+        ] if local.topic[function] == event.topic
       ]
     ]))
     error_message = "A function can write what sets it off: it would never end."
@@ -171,26 +168,6 @@ run "what_a_function_writes_never_triggers_itself" {
   }
 }
 
-run "a_buckets_notification_goes_to_a_topic_in_region" {
-  command = plan
-
-  assert {
-    condition = alltrue([
-      for event in google_storage_notification.event :
-      contains([for topic in google_pubsub_topic.event : topic.id], event.topic)
-    ])
-    error_message = "A notification goes to a topic of ours."
-  }
-
-  assert {
-    condition = alltrue([
-      for topic in concat(values(google_pubsub_topic.event), [google_pubsub_topic.dead]) :
-      topic.message_storage_policy[0].allowed_persistence_regions == toset([var.region])
-    ])
-    error_message = "Messages are kept in the region, dead ones too."
-  }
-}
-
 run "everything_lies_in_the_region" {
   command = plan
 
@@ -206,6 +183,22 @@ run "everything_lies_in_the_region" {
     ])
     error_message = "Buckets, functions, schedules, the secret and images lie in the region."
   }
+
+  assert {
+    condition = alltrue([
+      for event in google_storage_notification.event :
+      contains(values(local.topic), event.topic)
+    ])
+    error_message = "A notification goes to a topic of ours."
+  }
+
+  assert {
+    condition = alltrue([
+      for topic in concat(values(google_pubsub_topic.event), [google_pubsub_topic.dead]) :
+      topic.message_storage_policy[0].allowed_persistence_regions == toset([var.region])
+    ])
+    error_message = "Messages are kept in the region, dead ones too."
+  }
 }
 
 run "an_event_is_tried_again_and_then_kept" {
@@ -214,8 +207,8 @@ run "an_event_is_tried_again_and_then_kept" {
   assert {
     condition = alltrue([
       for subscription in google_pubsub_subscription.event :
-      subscription.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.dead.id &&
-      subscription.dead_letter_policy[0].max_delivery_attempts >= 5 &&
+      try(subscription.dead_letter_policy[0].dead_letter_topic, "none") == local.topic_dead &&
+      try(subscription.dead_letter_policy[0].max_delivery_attempts, 0) >= 5 &&
       subscription.retry_policy[0].minimum_backoff == "10s" &&
       subscription.ack_deadline_seconds == 600
     ])
@@ -224,7 +217,7 @@ run "an_event_is_tried_again_and_then_kept" {
 
   assert {
     condition = (
-      google_pubsub_subscription.dead.topic == google_pubsub_topic.dead.id &&
+      google_pubsub_subscription.dead.topic == local.topic_dead &&
       length(google_pubsub_subscription.dead.push_config) == 0 &&
       google_pubsub_subscription.dead.message_retention_duration == "2678400s"
     )
@@ -256,7 +249,7 @@ run "a_call_proves_who_it_is_and_ends_in_time" {
       for layer, subscription in google_pubsub_subscription.event :
       subscription.push_config[0].push_endpoint == google_cloudfunctions2_function.step[layer].service_config[0].uri &&
       subscription.push_config[0].oidc_token[0].audience == google_cloudfunctions2_function.step[layer].service_config[0].uri &&
-      subscription.push_config[0].oidc_token[0].service_account_email == google_service_account.job["pusher"].email
+      subscription.push_config[0].oidc_token[0].service_account_email == local.email["pusher"]
     ])
     error_message = "Events are pushed to the function's own address in the pusher's name."
   }
@@ -314,19 +307,6 @@ run "a_call_proves_who_it_is_and_ends_in_time" {
   }
 }
 
-run "without_a_key_no_secret_is_referenced" {
-  command = plan
-
-  assert {
-    condition = (
-      length(google_secret_manager_secret_iam_member.api_key) == 0 &&
-      alltrue([for function in google_cloudfunctions2_function.step : length(function.service_config[0].secret_environment_variables) == 0]) &&
-      alltrue([for function in google_cloudfunctions2_function.step : function.service_config[0].environment_variables.COINLAKE_PLAN == "keyless"])
-    )
-    error_message = "A reference to a version that is not there would keep bronze from starting."
-  }
-}
-
 run "data_outlives_mistakes_and_destroy" {
   command = plan
 
@@ -362,37 +342,5 @@ run "data_outlives_mistakes_and_destroy" {
       ]
     ]))
     error_message = "Lifecycle deletes old versions only."
-  }
-}
-
-run "somebody_is_told" {
-  command = plan
-
-  variables {
-    alert_email = "someone@example.com"
-    budget      = { billing_account = "01AB23-45CD67-89EF01" }
-  }
-
-  assert {
-    condition     = google_monitoring_alert_policy.gold_is_old.conditions[0].condition_threshold[0].threshold_value == 26
-    error_message = "Gold older than 26 hours is told."
-  }
-
-  assert {
-    condition = (
-      google_monitoring_alert_policy.event_died.conditions[0].condition_threshold[0].threshold_value == 0 &&
-      strcontains(google_monitoring_alert_policy.event_died.conditions[0].condition_threshold[0].filter, google_pubsub_subscription.dead.name)
-    )
-    error_message = "Anything in the dead letter is told."
-  }
-
-  assert {
-    condition     = strcontains(google_monitoring_alert_policy.fetch_failed.conditions[0].condition_matched_log[0].filter, "bronze-ingest-func")
-    error_message = "A failed bronze run is told."
-  }
-
-  assert {
-    condition     = length(google_monitoring_notification_channel.email) == 1 && length(google_billing_budget.month) == 1
-    error_message = "There is an address to tell it to, and a budget."
   }
 }

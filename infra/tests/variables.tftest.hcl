@@ -2,9 +2,6 @@
 # every one of them has to be found (what is judged by the region, in other runs than the region itself).
 
 mock_provider "google" {}
-mock_provider "google" {
-  alias = "billing"
-}
 mock_provider "time" {}
 
 variables {
