@@ -16,10 +16,10 @@ PYTEST = pytest -n 3 --dist worksteal
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL = help
-.PHONY: help demo run test check infra-check bench docs lock clean
+.PHONY: help demo run test check infra-check bench bundle e2e docs lock clean
 
 help: ## show what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the whole platform on a simulated market, into data-demo/, until Ctrl-C
 	@coinlake demo $(ARGS)
@@ -42,6 +42,12 @@ infra-check: $(READY) $(CHECKOV)/.ready ## what must hold of infra/: fmt, valida
 
 bench: $(READY) ## how fast the main job is beside its rivals; the figures go to benchmarks/results/
 	python benchmarks
+
+bundle: $(READY) ## the functions' source for Google Cloud: dist/coinlake-functions.zip
+	@python src/cloud_functions/bundle.py
+
+e2e: $(READY) ## the domino end to end, its world built from the plan of infra/, on emulators
+	$(PYTEST) tests/test_domino.py
 
 docs: $(READY) ## write docs/tables.md anew from the tables' contracts
 	python -m coinlake.catalog > docs/tables.new

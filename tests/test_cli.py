@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 
 from coinlake import catalog, errors
 from coinlake.cli import EXIT_CODES, INTERRUPTED, Asked, _ends, main
+from coinlake.plain import sentence, to_json
 from coinlake.progress import WAIT, Progress
-from coinlake.screen import Screen, Step, duration, mode_of, sentence, to_json, write_csv, write_json
+from coinlake.screen import Screen, Step, duration, mode_of, write_csv, write_json
 
 SRC = Path(__file__).parents[1] / "src"
 NOON = datetime(2022, 2, 1, 12, tzinfo=UTC)

@@ -129,7 +129,7 @@ class Door:
 
     def answer(self, value: Any, view: Callable[[Any], Any]) -> None:
         """A result on stdout: JSON for a machine, else a view of it for a person."""
-        from coinlake.screen import to_json
+        from coinlake.plain import to_json
 
         plain = to_json(value)
         if self.as_json:
@@ -287,7 +287,8 @@ def _ends(asked: Asked, screen: Screen) -> Iterator[None]:
 
 def _stopped(asked: Asked, screen: Screen, error: BaseException, message: str, code: int) -> typer.Exit:
     """Say why it ended, after what a run had done until then; a machine hears both on stdout."""
-    from coinlake.screen import run_view, to_json
+    from coinlake.plain import to_json
+    from coinlake.screen import run_view
 
     report = to_json(getattr(error, "report", None))
     if asked.as_json:
@@ -312,7 +313,8 @@ def _unexpected(error: BaseException) -> str:
 
 def _finish(door: Door, report: Any) -> None:
     """The end of a run: its report for a machine, a short table for a person, one line for a log."""
-    from coinlake.screen import run_view, to_json
+    from coinlake.plain import to_json
+    from coinlake.screen import run_view
 
     plain = to_json(report)
     if door.as_json:
@@ -350,7 +352,7 @@ def ingest(
 
 def _with_credits(plan: Any) -> dict[str, Any]:
     """A plan as plain values. What a call costs belongs to its class, so it is not among its fields."""
-    from coinlake.screen import to_json
+    from coinlake.plain import to_json
 
     plain: dict[str, Any] = to_json(plan)
     for told, call in zip(plain["calls"], plan.calls, strict=True):
@@ -494,7 +496,8 @@ def demo(
 
 
 def _tell_what_to_try(door: Door, lake: str, work: Workspace) -> None:
-    from coinlake.screen import grid, to_json
+    from coinlake.plain import to_json
+    from coinlake.screen import grid
 
     if door.as_json or door.quiet:
         return
@@ -625,6 +628,25 @@ def tidy(door: Door) -> None:
     from coinlake.screen import anything
 
     door.answer(door.workspace().tidy(), anything)
+
+
+@_command("replay-dead-letters")
+def replay_dead_letters(
+    door: Door,
+    subscription: Annotated[
+        str, typer.Option("--subscription", metavar="NAME", help="The one that keeps them, its project's or in full.")
+    ] = "coinlake-dead-letter",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first hundred, move nothing.")] = False,
+) -> None:
+    """Send events that died back to their functions, once the cause is mended (Google Cloud)."""
+    from coinlake import deadletters
+    from coinlake.screen import grid
+
+    name = deadletters.full_name(subscription, os.environ)
+    letters = deadletters.replay(deadletters.service(os.environ), name, dry_run)
+    door.answer({"letters": letters}, lambda plain: grid(plain["letters"], names=("object", "gave_up", "topic")))
+    if not door.as_json:
+        door.screen.say(f"{len(letters)} {'would go' if dry_run else 'went'} back")
 
 
 # Commands that ask a question --------------------------------------------------------------------------------------

@@ -78,6 +78,14 @@ def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
     }
 
 
+def age(lake: Lake, now: datetime) -> dict[str, Any]:
+    """The last finished day in gold, the hours since it ended (both null where gold is empty), and if that is long."""
+    last_day = _one(lake, catalog.table("gold.daily"), "select max(day) from looked_at")[0]
+    hours = _hours_behind(last_day, now)
+    is_stale = hours is None or hours > STALE_AFTER.total_seconds() / 3600
+    return {"last_finished_day": last_day, "gold_age_hours": hours, "is_stale": is_stale}
+
+
 def _hours_behind(last_day: date | None, now: datetime) -> float | None:
     """Hours since the last finished day ended."""
     if last_day is None:

@@ -13,11 +13,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from coinlake import meter
 from coinlake.errors import LakeError
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Objects:
     def _store(self) -> ObjectStore:
         if folder := local_folder(self.root):
             return LocalStore(folder, mkdir=True)
-        return from_url(self.root, config=dict(self.options) or None)  # type: ignore[arg-type]  # per-cloud typed dicts
+        return _cloud_store(self.root, self.options)
 
     def put(self, path: str, data: bytes) -> None:
         """Create an object. One that is there already with the same bytes is our own earlier write: done.
@@ -49,12 +51,25 @@ class Objects:
             LakeError: another object has that name; it was not touched.
         """
         with self._at_the_border():
-            meter.count("written")
-            try:
-                obstore.put(self._store, path, data, mode="create")
-            except AlreadyExistsError as exc:
-                if self.get(path) != data:
-                    raise LakeError(f"{path} exists with other content and was left as it is; run again") from exc
+            for _ in range(_TRIES):
+                try:
+                    meter.count("written")
+                    obstore.put(self._store, path, data, mode="create")
+                    return
+                # Who may create and not overwrite is perhaps told that, where the first of two tries was done.
+                except (AlreadyExistsError, PermissionDeniedError) as exc:
+                    if (there := self._held(path)) == data:
+                        return
+                    if there is not None:
+                        raise LakeError(f"{path} exists with other content and was left as it is; run again") from exc
+                    refusal = exc
+            raise refusal
+
+    def _held(self, path: str) -> bytes | None:
+        try:
+            return self.get(path)
+        except FileNotFoundError:
+            return None
 
     def put_over(self, path: str, data: bytes | Path) -> None:
         """Write an object (bytes, or a file, which is streamed) under a fixed name, in place of the one there."""
@@ -81,13 +96,21 @@ class Objects:
             except FileNotFoundError:
                 return
 
-    def list(self, prefix: str = "") -> Iterator[Object]:
-        """Every object below a folder, in the order of their paths."""
+    def generation(self, path: str) -> str | None:
+        """Which writing of a name lies there now, in the cloud's counting; None where the name is free."""
+        with self._at_the_border():
+            try:
+                return obstore.head(self._store, path)["version"] or ""
+            except FileNotFoundError:
+                return None
+
+    def list(self, prefix: str = "", after: str | None = None) -> Iterator[Object]:
+        """Every object below a folder, in the order of their paths; those `after` a path only."""
         if (folder := local_folder(self.root)) and not Path(folder).exists():
             return iter(())
         with self._at_the_border():
             meter.count("listed")
-            found = (meta for batch in obstore.list(self._store, prefix or None) for meta in batch)
+            found = (meta for batch in obstore.list(self._store, prefix or None, offset=after) for meta in batch)
             listed = [Object(meta["path"], meta["size"], meta["last_modified"]) for meta in found]
         return iter(sorted(listed, key=lambda each: each.path))
 
@@ -102,6 +125,13 @@ class Objects:
             raise LakeError(
                 f"{self.root} cannot be read or written ({why}); look at its permissions and space"
             ) from exc
+
+
+def _cloud_store(root: str, options: Mapping[str, str]) -> ObjectStore:
+    """A store in the cloud. delta-rs takes all options together; here those of the client go by themselves."""
+    config = {name: value for name, value in options.items() if name.startswith("google_")}
+    client = {name: value for name, value in options.items() if name not in config}
+    return from_url(root, config=config or None, client_options=client or None)  # type: ignore[arg-type]  # typed dicts
 
 
 def local_folder(root: str) -> str | None:
