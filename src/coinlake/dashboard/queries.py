@@ -11,7 +11,9 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from coinlake.dashboard.gold import Gold, Part
+from coinlake.dashboard.lab import Field, closed_trades, odds_of
 from coinlake.duck import quoted
+from coinlake.gold.rules import rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,26 +24,98 @@ SIMULATED = "sim-"
 """Every id of the simulator's begins so, and no other's does: what a lake holds can be seen in gold alone."""
 RETURNS = ("return_24h", "return_7d", "return_30d", "return_90d", "return_365d")
 
-_MARKET = (
-    "day universe_coins survivorship_biased total_market_cap_usd total_volume_24h_usd bitcoin_dominance "
-    "ether_dominance bitcoin_dominance_global above_sma_50d above_sma_200d advancers decliners new_highs_365d "
-    "new_lows_365d herfindahl market_return_1d dispersion_1d average_correlation_btc_30d median_volatility_30d "
-    "fear_greed fear_greed_momentum fear_greed_volatility fear_greed_breadth fear_greed_strength fear_greed_dominance"
-).split()
-_SUMMARY = (
-    "coin_id symbol name rank price_usd priced_at market_cap_usd volume_24h_usd day source stance stance_reasons "
-    "signals_today"
-).split()
-_COIN = "open_usd high_usd low_usd close_usd volume_24h_usd market_cap_usd".split()
-_INDICATORS = (
-    "sma_7d sma_20d sma_50d sma_200d ema_12d ema_26d ema_50d macd macd_signal macd_histogram rsi_14d "
-    "bollinger_upper_20d bollinger_middle_20d bollinger_lower_20d volatility_30d volatility_90d drawdown"
-).split()
-SCREENED = (
-    "rsi_14d volatility_30d drawdown z_score_20d beta_btc_90d correlation_btc_90d sharpe_90d percent_b_20d "
-    "volume_z_score_30d adx_14d distance_high_365d return_1d return_7d return_30d return_90d return_365d sma_7d "
-    "sma_20d sma_50d sma_200d ema_12d ema_26d ema_50d macd macd_signal"
-).split()
+COST = 0.0015
+"""Of one side, when odds are worked out: 15 basis points."""
+
+_MARKET = [
+    "day",
+    "universe_coins",
+    "survivorship_biased",
+    "total_market_cap_usd",
+    "total_volume_24h_usd",
+    "bitcoin_dominance",
+    "ether_dominance",
+    "bitcoin_dominance_global",
+    "above_sma_50d",
+    "above_sma_200d",
+    "advancers",
+    "decliners",
+    "new_highs_365d",
+    "new_lows_365d",
+    "herfindahl",
+    "market_return_1d",
+    "dispersion_1d",
+    "average_correlation_btc_30d",
+    "median_volatility_30d",
+    "fear_greed",
+    "fear_greed_momentum",
+    "fear_greed_volatility",
+    "fear_greed_breadth",
+    "fear_greed_strength",
+    "fear_greed_dominance",
+]
+_SUMMARY = [
+    "coin_id",
+    "symbol",
+    "name",
+    "rank",
+    "price_usd",
+    "priced_at",
+    "market_cap_usd",
+    "volume_24h_usd",
+    "day",
+    "source",
+    "stance",
+    "stance_reasons",
+    "signals_today",
+]
+_COIN = ["open_usd", "high_usd", "low_usd", "close_usd", "volume_24h_usd", "market_cap_usd"]
+_INDICATORS = [
+    "sma_7d",
+    "sma_20d",
+    "sma_50d",
+    "sma_200d",
+    "ema_12d",
+    "ema_26d",
+    "ema_50d",
+    "macd",
+    "macd_signal",
+    "macd_histogram",
+    "rsi_14d",
+    "bollinger_upper_20d",
+    "bollinger_middle_20d",
+    "bollinger_lower_20d",
+    "volatility_30d",
+    "volatility_90d",
+    "drawdown",
+]
+SCREENED = [
+    "rsi_14d",
+    "volatility_30d",
+    "drawdown",
+    "z_score_20d",
+    "beta_btc_90d",
+    "correlation_btc_90d",
+    "sharpe_90d",
+    "percent_b_20d",
+    "volume_z_score_30d",
+    "adx_14d",
+    "distance_high_365d",
+    "return_1d",
+    "return_7d",
+    "return_30d",
+    "return_90d",
+    "return_365d",
+    "sma_7d",
+    "sma_20d",
+    "sma_50d",
+    "sma_200d",
+    "ema_12d",
+    "ema_26d",
+    "ema_50d",
+    "macd",
+    "macd_signal",
+]
 
 
 # The lake ----------------------------------------------------------------------------------------------------------
@@ -114,7 +188,17 @@ def sparks(gold: Gold, days: int = 30) -> pd.DataFrame:
 def signals(gold: Gold, since: date | None = None) -> pd.DataFrame:
     """What the rules said since a day, the newest and strongest first, with the coin's name."""
     names = gold.remember(coins)[["coin_id", "name", "symbol", "rank"]]
-    columns = "coin_id day rule direction strength close_usd sentence tradable_on survivorship_biased".split()
+    columns = [
+        "coin_id",
+        "day",
+        "rule",
+        "direction",
+        "strength",
+        "close_usd",
+        "sentence",
+        "tradable_on",
+        "survivorship_biased",
+    ]
     found = gold.ask(
         "select * from signals order by day desc, strength desc nulls last, coin_id, rule",
         signals=Part("signals", columns, f"day >= date '{since}'" if since else "true"),
@@ -131,12 +215,39 @@ def evidence(gold: Gold) -> pd.DataFrame:
     )
 
 
-BACKTEST = (
-    "rule coin_id fee_bp slippage_bp first_day until days total_return annual_return volatility sharpe sortino calmar "
-    "maximum_drawdown exposure trades win_rate turnover hold_total_return hold_annual_return hold_sharpe "
-    "hold_maximum_drawdown bitcoin_total_return excess_return excess_low excess_high p_value q_value verdict has_edge "
-    "survivorship_biased"
-).split()
+BACKTEST = [
+    "rule",
+    "coin_id",
+    "fee_bp",
+    "slippage_bp",
+    "first_day",
+    "until",
+    "days",
+    "total_return",
+    "annual_return",
+    "volatility",
+    "sharpe",
+    "sortino",
+    "calmar",
+    "maximum_drawdown",
+    "exposure",
+    "trades",
+    "win_rate",
+    "turnover",
+    "hold_total_return",
+    "hold_annual_return",
+    "hold_sharpe",
+    "hold_maximum_drawdown",
+    "bitcoin_total_return",
+    "excess_return",
+    "excess_low",
+    "excess_high",
+    "p_value",
+    "q_value",
+    "verdict",
+    "has_edge",
+    "survivorship_biased",
+]
 
 
 def backtests(gold: Gold, rule: str) -> pd.DataFrame:
@@ -145,6 +256,36 @@ def backtests(gold: Gold, rule: str) -> pd.DataFrame:
         "select * from backtests order by coin_id, fee_bp, slippage_bp",
         backtests=Part("backtests", BACKTEST, f"rule = {quoted(rule)}"),
     )
+
+
+def field(gold: Gold, coin_ids: Sequence[str] | None = None, since: date | None = None) -> Field:
+    """Closes of some coins (or of all) on one calendar, for trading on."""
+    ids = tuple(gold.remember(coins)["coin_id"]) if coin_ids is None else tuple(coin_ids)
+    btc = gold.remember(bitcoin)
+    listed = ", ".join(map(quoted, [*ids, btc]))
+    where = f"coin_id in ({listed})" + (f" and day >= date '{since}'" if since else "")
+    table = "indicators" if gold.has("indicators", "close_usd", "is_break") else "daily"
+    rows = gold.ask(
+        "select coin_id, day, close_usd, source, try_cast(is_break as boolean) as is_break from closes order by 1, 2",
+        closes=Part(table, ["coin_id", "day", "close_usd", "source", "is_break"], where),
+    )
+    return Field.of(rows, ids, btc)
+
+
+def odds(gold: Gold, cost: float) -> pd.DataFrame:
+    """Every signal with its odds: of trades of its rule and direction that had closed before its day, what won."""
+    every = gold.remember(signals)
+    if every.empty:
+        return every.assign(odds_trades=0, odds_won=float("nan"))
+    whole = gold.remember(field)
+    holding = {name: rule.holding_days for name, rule in rules().items()}
+    return odds_of(whole, closed_trades(whole, every, holding, cost), every)
+
+
+def signals_of(gold: Gold, day: date) -> pd.DataFrame:
+    """The signals of one day, the strongest first, with their odds."""
+    every = gold.remember(odds, COST)
+    return every[every["day"].dt.date == day] if len(every) else every
 
 
 # Coin --------------------------------------------------------------------------------------------------------------
@@ -160,9 +301,9 @@ def coin(gold: Gold, coin_id: str, days: int | None = None) -> pd.DataFrame:
     where = mine + (f" and day > date '{until}' - {days}" if days and until else "")
     # numbers of days that a bar joins: 1 until the screen is full
     joined = (
-        f"select max(day) as day, arg_min(open_usd, day) as open_usd, max(high_usd) as high_usd, "
-        f"min(low_usd) as low_usd, arg_max(close_usd, day) as close_usd, sum(volume_24h_usd) as volume_24h_usd, "
-        f"arg_max(market_cap_usd, day) as market_cap_usd, "
+        "select max(day) as day, arg_min(open_usd, day) as open_usd, max(high_usd) as high_usd, "
+        "min(low_usd) as low_usd, arg_max(close_usd, day) as close_usd, sum(volume_24h_usd) as volume_24h_usd, "
+        "arg_max(market_cap_usd, day) as market_cap_usd, "
         + ", ".join(f"arg_max({name}, day) as {name}" for name in _INDICATORS)
         + ", count(*) as days_joined from every group by (day - date '1970-01-01') // (select step from width) "
         "order by day"
@@ -250,7 +391,7 @@ def standing(gold: Gold, coin_id: str) -> pd.DataFrame:
 
 def coin_signals(gold: Gold, coin_id: str) -> pd.DataFrame:
     """What the rules said of a coin, the newest first."""
-    columns = "day rule direction strength close_usd sentence tradable_on".split()
+    columns = ["day", "rule", "direction", "strength", "close_usd", "sentence", "tradable_on"]
     return gold.ask(
         "select * from signals order by day desc, rule",
         signals=Part("signals", columns, f"coin_id = {quoted(coin_id)}"),
@@ -330,7 +471,16 @@ def flags(gold: Gold) -> pd.DataFrame:
 
 def origin(gold: Gold, coin_id: str, day: date) -> dict[str, Any]:
     """Where the close of a day came from: whose it is, which answer in bronze it was read from, and when observed."""
-    columns = "close_usd source close_observed_at close_bronze_object is_final observations hours_observed flags".split()
+    columns = [
+        "close_usd",
+        "source",
+        "close_observed_at",
+        "close_bronze_object",
+        "is_final",
+        "observations",
+        "hours_observed",
+        "flags",
+    ]
     return _first(
         gold.ask(
             "select * from daily",
