@@ -1,5 +1,7 @@
 """Strategy Command Center: `streamlit run src/dashboard.py`. Reads the gold of any lake, and never writes."""
 
-from coinlake.dashboard.app import main
+import streamlit as st
 
-main()
+from coinlake.dashboard.door import APP, AROUND
+
+app = st.App(APP, **AROUND)

@@ -267,11 +267,17 @@ def _correlations(gold: Path, chance: Any, ids: Any) -> None:
     _write(gold, "correlations", {**arrays, "days_known": arrays["window_days"]})
 
 
+def _ticker(coin: str) -> str:
+    known = {"bitcoin": "btc", "ethereum": "eth", "tether": "usdt", "solana": "sol", "ripple": "xrp"}
+    name = coin.removeprefix("sim-")
+    return known.get(name, name.replace("coin-", "c")[:4])
+
+
 def _summary(gold: Path, chance: Any, ids: Any, every: Any, close: Any, cap: Any) -> None:
     count = len(ids)
     columns: dict[str, Any] = {
         "coin_id": np.array(ids, dtype=object),
-        "symbol": np.array([each.removeprefix("sim-")[:4] for each in ids], dtype=object),
+        "symbol": np.array([_ticker(each) for each in ids], dtype=object),
         "name": np.array([each.replace("sim-", "Simulated ").title() for each in ids], dtype=object),
         "rank": np.arange(1, count + 1),
         "price_usd": close[:, -1],

@@ -1,4 +1,4 @@
-"""The frame around the pages: which lake is shown, how new it is, where one can go, and what to do where it is empty."""
+"""The frame around the pages: which lake is shown, how new it is, where one can go, what to do where it is empty."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from coinlake.settings import load
 POLL_S = 4
 """How often an open page looks whether gold is newer."""
 
+ICON = Path(__file__).parent / "icon.svg"
+
 PAGES = {
     "market": ("Market", ":material/grid_view:"),
     "coin": ("Coin", ":material/candlestick_chart:"),
@@ -37,7 +39,7 @@ PAGES = {
 
 def main() -> None:
     """Draw the page that the address names."""
-    st.set_page_config(page_title="coinlake", page_icon=":material/water:", layout="wide")
+    st.set_page_config(page_title="coinlake", page_icon=str(ICON), layout="wide")
     parts.styles()
     pages: dict[str, StreamlitPage] = {}
     pages |= {
@@ -121,9 +123,8 @@ def _watch(root: str, shown: Gold) -> None:
         return
     age = datetime.now(UTC) - written
     old = " old" if age.days >= 2 else ""
-    st.html(
-        f'<div class="live{old}"><i></i>closes through <b>{formats.day(day)}</b> · gold written {formats.ago(age)}</div>'
-    )
+    through = f"closes through <b>{formats.day(day)}</b>"
+    st.html(f'<div class="live{old}"><i></i>{through} · gold written {formats.ago(age)}</div>')
 
 
 # What is in the way --------------------------------------------------------------------------------------------------
@@ -167,7 +168,3 @@ def _nothing_yet(root: str, gold: Gold) -> None:
             f"There is no gold in `{root}` yet. Fetch a market (about three minutes, no key needed), or simulate one:",
             "coinlake run\ncoinlake demo --once && coinlake --lake data-demo dashboard",
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -19,7 +19,7 @@ from coinlake.dashboard.palette import Palette
 if TYPE_CHECKING:
     import pandas as pd
 
-PANES = {"RSI": 0.2, "MACD": 0.2, "Drawdown": 0.2, "Volatility": 0.2}
+PANES = {"RSI": 0.26, "MACD": 0.26, "Drawdown": 0.26, "Volatility": 0.26}
 """Panes that may lie below a price, and how high each is beside the price."""
 OVERLAYS: Mapping[str, tuple[str, ...]] = {
     "SMA 20": ("sma_20d",),
@@ -125,6 +125,7 @@ def treemap(coins: pd.DataFrame, span: str, colours: Palette, bound: float, heig
                 "cornerradius": 5,
             },
             tiling={"pad": 2, "packing": "squarify"},
+            marker_pad={"t": 0, "l": 0, "r": 0, "b": 0},
             pathbar={"visible": False},
             root={"color": "rgba(0,0,0,0)"},
             sort=True,
@@ -184,11 +185,13 @@ def over_time(
     form: str = ".0%",
     height: int = 260,
     between: tuple[float, float] | None = None,
+    shades: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """Lines over days; `form` is d3's for the axis and the hover."""
     figure = go.Figure()
     for number, (name, values) in enumerate(lines.items()):
-        colour = colours.bitcoin if name.lower().startswith("bitcoin") else colours.series[number % 8]
+        usual = colours.bitcoin if name == "Bitcoin" else colours.series[number % 8]
+        colour = (shades or {}).get(name, usual)
         figure.add_scatter(
             x=days,
             y=values,
@@ -230,14 +233,15 @@ def price(
     _volume(figure, bars, days, colours)
     for place, name in enumerate(below, 3):
         _PANES[name](figure, bars, days, colours, f"y{place}")
-    _laid_out(figure, colours, 400 + 110 * len(below), barmode="overlay", bargap=0)
+    _laid_out(figure, colours, 430 + 120 * len(below), barmode="overlay", bargap=0)
     _stack(figure, heights, below, colours)
     figure.update_layout(yaxis={"type": "log" if log else "linear", "side": "right", "nticks": 8})
     if log:
         low, high = np.nanmin(array(bars["low_usd"])), np.nanmax(array(bars["high_usd"]))
         figure.update_yaxes(dtick=_log_step(low, high), tickformat="$,.4~g", selector={"anchor": "x"})
     figure.update_layout(yaxis_tickformat=_tick_form(array(bars["close_usd"])))
-    return figure
+    edge = np.timedelta64(max(1, len(bars) // 100), "D")
+    return figure.update_xaxes(range=[days[0] - edge, days[-1] + edge])
 
 
 def _log_step(low: float, high: float) -> Any:
@@ -256,7 +260,7 @@ def _tick_form(values: NDArray[Any]) -> str:
 
 def _stack(figure: go.Figure, heights: Sequence[float], below: Sequence[str], colours: Palette) -> None:
     """Lay the price on top and the panes below it, each with a small gap."""
-    gap = 0.035
+    gap = 0.075
     whole = 1 + sum(heights) + gap * len(heights)
     top = 1.0
     domains = []
@@ -279,7 +283,7 @@ def _stack(figure: go.Figure, heights: Sequence[float], below: Sequence[str], co
                 text=title, x=0, y=domain[1], xref="paper", yref="paper", xanchor="left", yanchor="bottom",
                 showarrow=False, font={"size": 11, "color": colours.muted},
             )  # fmt: skip
-    figure.update_layout({"yaxis2": {"tickformat": "$.2~s", "nticks": 3, "showgrid": False}})
+    figure.update_layout({"yaxis2": {"tickprefix": "$", "exponentformat": "B", "nticks": 3, "showgrid": False}})
     for number, name in enumerate(below, 3):
         forms = {"RSI": "", "MACD": "~g", "Drawdown": ".0%", "Volatility": ".0%"}
         bounds: dict[str, Any] = {"range": (0, 100), "tickvals": (30, 50, 70)} if name == "RSI" else {}
@@ -358,7 +362,9 @@ def _volume(figure: go.Figure, bars: pd.DataFrame, days: Any, colours: Palette) 
         yaxis="y2",
         name="Volume",
         marker={"color": np.where(rose, colours.up, colours.down), "opacity": 0.55, "line": {"width": 0}},
-        hovertemplate="%{y:$.3~s}",
+        text=[formats.large(value) for value in bars["volume_24h_usd"]],
+        textposition="none",
+        hovertemplate="%{text}",
         showlegend=False,
     )
 
@@ -424,41 +430,40 @@ def months(returns: pd.DataFrame, colours: Palette) -> go.Figure:
         texts[int(year) - first, int(month) - 1] = (
             f"{100 * value:+.0f}{'*' if open_ else ''}".replace("-", "\N{MINUS SIGN}") if value == value else ""
         )
-    return _heat(grid, texts, list(MONTHS), [str(year) for year in range(first, last + 1)], colours, 0.3)
+    bound = float(np.clip(np.nanmax(np.abs(grid)), 0.05, 0.3))
+    return _heat(grid, texts, list(MONTHS), [str(year) for year in range(first, last + 1)], colours, bound)
 
 
 def _heat(grid: Any, texts: Any, columns: list[str], rows: list[str], colours: Palette, bound: float) -> go.Figure:
+    ends = [_readable(colours, end) for end in (colours.down, colours.up)]
     figure = go.Figure(
         go.Heatmap(
             z=grid,
             x=columns,
             y=rows,
+            text=texts,
+            texttemplate="%{text}",
+            textfont={"size": 12, "color": colours.text},
             zmin=-bound,
             zmax=bound,
-            colorscale=[(0, _mixed(colours.flat, colours.down, 0.75)), (0.5, colours.flat),
-                        (1, _mixed(colours.flat, colours.up, 0.75))],
+            colorscale=[(0, ends[0]), (0.5, colours.flat), (1, ends[1])],
             showscale=False,
             xgap=2,
             ygap=2,
             hoverongaps=False,
             hovertemplate="%{y} %{x}: %{z:.1%}<extra></extra>",
         )
-    )  # fmt: skip
-    for row, column in np.argwhere(texts != "").tolist():
-        shade = _mixed(
-            colours.flat,
-            colours.up if grid[row, column] > 0 else colours.down,
-            min(abs(grid[row, column]) / bound, 1) * 0.75,
-        )
-        figure.add_annotation(
-            x=columns[column], y=rows[row], text=texts[row, column], showarrow=False,
-            font={"size": 12, "color": "#ffffff" if contrast("#ffffff", shade) > contrast("#10131f", shade)
-                  else "#10131f"},
-        )  # fmt: skip
+    )
     _laid_out(figure, colours, 60 + 34 * len(rows))
     figure.update_layout(hovermode="closest")
-    figure.update_xaxes(side="top", showgrid=False, type="category")
-    return figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    figure.update_xaxes(side="top", showgrid=False, type="category", showline=False, ticks="")
+    return figure.update_yaxes(autorange="reversed", showgrid=False, type="category", showline=False, ticks="")
+
+
+def _readable(colours: Palette, end: str) -> str:
+    """As much of a colour as lets the theme's text be read on it."""
+    shades = (_mixed(colours.flat, end, weight / 20) for weight in range(20, -1, -1))
+    return next((shade for shade in shades if contrast(colours.text, shade) >= 4.5), colours.flat)
 
 
 # Compare -----------------------------------------------------------------------------------------------------------
@@ -504,10 +509,10 @@ def rolling(closes: pd.DataFrame, against: str, days: int, names: Mapping[str, s
     others = [coin for coin in closes.columns if coin != against]
     if against not in closes or not others:
         return empty(colours, "Choose at least two coins.")
-    shown: dict[str, Any] = {
-        names.get(coin, coin): array(steps[coin].rolling(days).corr(steps[against])) for coin in others
-    }
-    return over_time(array(closes.index.to_series()), shown, colours, ".2f", 300, (-1.05, 1.05))
+    shown = {coin: steps[coin].rolling(days).corr(steps[against]).iloc[days:] for coin in others}
+    lines = {names.get(coin, coin): array(values) for coin, values in shown.items()}
+    shades = {names.get(coin, coin): colours.series[n % 8] for n, coin in enumerate(closes.columns)}
+    return over_time(array(closes.index.to_series())[days:], lines, colours, ".2f", 300, (-1.05, 1.05), shades)
 
 
 def correlation_grid(closes: pd.DataFrame, names: Mapping[str, str], colours: Palette) -> go.Figure:
@@ -527,7 +532,7 @@ def correlation_heat(grid: NDArray[Any], titles: list[str], colours: Palette) ->
 
 
 def rotation(
-    closes: pd.DataFrame, against: str, names: Mapping[str, str], colours: Palette, trail: int = 8
+    closes: pd.DataFrame, against: str, names: Mapping[str, str], colours: Palette, trail: int = 6
 ) -> go.Figure:
     """Relative rotation: strength against one coin along x, its momentum along y, a trail of weeks behind each.
 
@@ -539,8 +544,8 @@ def rotation(
         return empty(colours, "This needs at least one more coin and a hundred days.", 380)
     figure = go.Figure()
     reach = 1.0
-    for number, coin in enumerate(others):
-        ratio = closes[coin].astype(float) / closes[against].astype(float)
+    for number, coin in ((n, each) for n, each in enumerate(closes.columns) if each != against):
+        ratio = (closes[coin].astype(float) / closes[against].astype(float)).rolling(7).mean()
         strength = 100 * ratio / ratio.rolling(70).mean()
         momentum = 100 * strength / strength.rolling(21).mean()
         x, y = array(strength.iloc[::-7])[:trail][::-1], array(momentum.iloc[::-7])[:trail][::-1]
@@ -550,7 +555,7 @@ def rotation(
             y=y,
             mode="lines+markers+text",
             name=names.get(coin, coin),
-            line={"color": colours.series[number % 8], "width": 1.6, "shape": "spline"},
+            line={"color": colours.series[number % 8], "width": 1.6},
             marker={"size": np.r_[np.full(len(x) - 1, 4), 11], "color": colours.series[number % 8]},
             text=[""] * (len(x) - 1) + [names.get(coin, coin)],
             textposition="top center",
@@ -559,10 +564,11 @@ def rotation(
     _laid_out(figure, colours, 430, showlegend=False)
     span = (100 - reach * 1.15, 100 + reach * 1.15)
     corners = {"leading": (1, 1), "weakening": (1, 0), "lagging": (0, 0), "improving": (0, 1)}
-    for name, (x, y) in corners.items():
+    for name, (right, top) in corners.items():
         figure.add_annotation(
-            text=name, x=x, y=y, xref="paper", yref="paper", showarrow=False, xanchor="right" if x else "left",
-            yanchor="top" if y else "bottom", font={"color": colours.muted, "size": 12},
+            text=name, x=right, y=top, xref="paper", yref="paper", showarrow=False,
+            xanchor="right" if right else "left", yanchor="top" if top else "bottom",
+            font={"color": colours.muted, "size": 12},
         )  # fmt: skip
     figure.add_hline(y=100, line={"color": colours.muted, "width": 1})
     figure.add_vline(x=100, line={"color": colours.muted, "width": 1})

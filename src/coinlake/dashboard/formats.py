@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date, datetime, timedelta
 
-MISSING = "–"
+MISSING = "\N{EN DASH}"
 _LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
 
 
@@ -48,7 +48,7 @@ def change(fraction: float | None, digits: int = 1) -> str:
 
 def share(fraction: float | None, digits: int = 1) -> str:
     """A share without a sign: 54.2 %."""
-    return MISSING if fraction is None or not math.isfinite(fraction) else f"{100 * fraction:.{digits}f} %"
+    return MISSING if fraction is None or not math.isfinite(fraction) else f"{number(100 * fraction, digits)} %"
 
 
 def number(value: float | None, digits: int = 2) -> str:

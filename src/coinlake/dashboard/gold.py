@@ -37,29 +37,13 @@ TABLES = (
 
 _COMMIT = re.compile(r"(?:.*/)?([^/]+)/_delta_log/(\d{20})\.json$")
 _TEXT = frozenset(
-    [
-        "coin_id",
-        "symbol",
-        "name",
-        "source",
-        "rule",
-        "direction",
-        "numbers",
-        "sentence",
-        "verdict",
-        "stance",
-        "stance_reasons",
-        "signals_today",
-        "flags",
-        "why",
-        "coin_a",
-        "coin_b",
-        "best_coin_id",
-        "worst_coin_id",
-        "close_bronze_object",
-        "table",
-    ]
-)
+    (
+                 "coin_id",         "symbol",         "name",         "source",         "rule",         "direction",
+        "numbers",         "sentence",         "verdict",         "stance",         "stance_reasons",
+        "signals_today",         "flags",         "why",         "coin_a",         "coin_b",         "best_coin_id",
+        "worst_coin_id",         "close_bronze_object",         "table",
+    )
+)  # fmt: skip
 _DATES = frozenset(
     ("day", "month_end", "tradable_on", "first_day", "until", "peak_day", "first_missing_day", "last_missing_day")
 )

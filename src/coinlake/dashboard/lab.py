@@ -1,4 +1,4 @@
-"""What a rule would have earned, for costs, coins and days of one's own choice: `gold.trading` asked again, over arrays.
+"""What a rule would have earned, for costs, coins and days of one's own choice: `gold.trading` asked again.
 
 Arrays are coins by calendar days ([coin, day]), as there.
 """
@@ -36,7 +36,7 @@ class Field:
 
     @staticmethod
     def of(rows: pd.DataFrame, coins: Sequence[str], bitcoin: str) -> Field:
-        """From rows of coin_id, day, close_usd, source and is_break, sorted by coin and day; `bitcoin` names one of them."""
+        """From rows of coin_id, day, close_usd, source and is_break, by coin and day; `bitcoin` names one of them."""
         given = rows["day"].to_numpy().astype("datetime64[D]")
         days = np.arange(given.min(), given.max() + 1) if len(given) else np.array([], dtype="datetime64[D]")
         names = [*coins, bitcoin]

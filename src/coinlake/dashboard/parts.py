@@ -1,7 +1,8 @@
-"""What pages are built of: a figure in its card, numbers in a strip, a table to take along, and what every page says."""
+"""What pages are built of: a figure in its card, numbers in a strip, a table to take along, what every page says."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -99,8 +100,9 @@ _SHEET = """
 .kpi .v{color:var(--text);font-size:1.45rem;font-weight:650;letter-spacing:-.02em;line-height:1.3;
  font-variant-numeric:tabular-nums;white-space:nowrap}
 .kpi .d{font-size:.8rem;color:var(--muted);white-space:nowrap}
-.kpi svg{display:block;width:100%;height:30px;margin-top:.25rem}
+.kpi .spark{width:100%;height:30px;margin-top:.25rem;mask-size:100% 100%;-webkit-mask-size:100% 100%}
 .up{color:var(--up)!important}.down{color:var(--down)!important}.none{color:var(--no-evidence)!important}
+.stMain h1{margin-bottom:.2rem}
 .banner{background:light-dark(#fff3d6,#3a2c07);color:light-dark(#5c4300,#ffdf8f);border-radius:.6rem;
  padding:.45rem .9rem;font-size:.9rem;border:1px solid light-dark(#f0d28a,#6b5313)}
 .foot{color:var(--muted);font-size:.85rem;border-top:1px solid var(--line);padding-top:.8rem;margin-top:1rem}
@@ -108,6 +110,7 @@ _SHEET = """
 .live{color:var(--muted);font-size:.85rem;text-align:right;white-space:nowrap}
 .live i{display:inline-block;width:.55rem;height:.55rem;border-radius:50%;background:var(--up);margin-right:.4rem}
 .live.old i{background:var(--down)}
+.evs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,30rem),1fr));gap:0 1rem}
 .ev{border-left:3px solid var(--muted);padding:.35rem .8rem;margin:0 0 .5rem;background:var(--card);
  border-radius:0 .5rem .5rem 0;font-size:.93rem;color:var(--text)}
 .ev.u{border-color:var(--up)}.ev.n{border-color:var(--up)}.ev.d{border-color:var(--down)}
@@ -226,13 +229,23 @@ def _kpi(kpi: Kpi) -> str:
 
 
 def spark(values: Sequence[float], way: str, says: str, width: int = 200, height: int = 30) -> str:
-    """A small line as SVG; what is not known is a gap."""
+    """A small line; what is not known is a gap. It is a mask over a colour, for Streamlit lets no SVG through."""
     numbers = np.asarray(values, dtype=float)
     if not np.isfinite(numbers).any():
         return ""
     low, high = np.nanmin(numbers), np.nanmax(numbers)
     x = np.linspace(1, width - 1, len(numbers))
     y = height - 3 - (numbers - low) / ((high - low) or 1) * (height - 6)
+    drawn = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" preserveAspectRatio="none">'
+    drawn += f'<path d="{_path(x, y)}" fill="none" stroke="#000" stroke-width="2" vector-effect="non-scaling-stroke"/>'
+    mask = f"url('data:image/svg+xml;base64,{b64encode((drawn + '</svg>').encode()).decode()}')"
+    return (
+        f'<div class="spark" role="img" aria-label="{escape(says)}" style="background:var(--{way});'
+        f'-webkit-mask-image:{mask};mask-image:{mask}"></div>'
+    )
+
+
+def _path(x: Iterable[float], y: Iterable[float]) -> str:
     path, pen = "", "M"
     for across, down in zip(x, y, strict=True):
         if down != down:
@@ -240,10 +253,7 @@ def spark(values: Sequence[float], way: str, says: str, width: int = 200, height
             continue
         path += f"{pen}{across:.1f} {down:.1f}"
         pen = "L"
-    return (
-        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{escape(says)}">'
-        f'<path d="{path}" fill="none" stroke="var(--{way})" stroke-width="2" vector-effect="non-scaling-stroke"/></svg>'
-    )
+    return path
 
 
 def facts(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -280,11 +290,69 @@ def event(sentence: str, direction: str, below: str, grey: bool, who: str = "") 
     return f'<div class="ev {look}">{arrow} {name}{escape(sentence)}<small>{escape(below)}</small></div>'
 
 
+def events(shown: Iterable[str]) -> None:
+    """Signals side by side, as many as the width holds."""
+    st.html(f'<div class="evs">{"".join(shown)}</div>')
+
+
 def odds_said(trades: int, won: float) -> str:
     """The odds of a signal in words."""
     if not trades:
         return "no earlier trades of this rule"
     return f"{formats.share(won, 0)} of {trades:,} earlier trades won"
+
+
+def coin_choice(page: Page, label: str, key: str, default: str) -> str:
+    """One coin, by its name; kept in the URL by its id."""
+    ids = page.ask(coin_ids)
+    asked = _asked(key)
+    if asked is not None:
+        st.session_state[key] = asked if asked in ids else default
+    chosen = st.selectbox(
+        label, ids, index=ids.index(default), format_func=lambda each: f"{page.name(each)} · {page.symbol(each)}",
+        key=key, filter_mode="contains",
+    )  # fmt: skip
+    _note(key, chosen or default, default)
+    return str(chosen or default)
+
+
+def coins_choice(page: Page, label: str, key: str, default: Sequence[str], **more: Any) -> list[str]:
+    """Some coins, by their names; kept in the URL by their ids, joined by commas."""
+    ids = page.ask(coin_ids)
+    asked = _asked(key)
+    if asked is not None:
+        st.session_state[key] = [each for each in asked.split(",") if each in ids] if asked else list(default)
+    chosen = st.multiselect(
+        label, ids, default=None if key in st.session_state else list(default), key=key, format_func=page.name, **more
+    )
+    _note(key, ",".join(chosen) or NONE, ",".join(default) or NONE)
+    return list(chosen)
+
+
+NONE = "none"
+"""What stands in the URL where nothing was chosen."""
+
+
+def coin_ids(gold: Gold) -> list[str]:
+    """Every coin's id, the largest first."""
+    return [str(each) for each in gold.remember(queries.coins)["coin_id"]]
+
+
+def _asked(key: str) -> str | None:
+    """What the URL says of a choice where that is not what this page wrote there itself; else None."""
+    said = st.query_params.get(key, "")
+    wrote = st.session_state.get(f"{key} in the URL")
+    return said if said != wrote and (said or wrote) else None
+
+
+def _note(key: str, chosen: str, default: str) -> None:
+    """Write a choice into the URL; what is the default is left out."""
+    said = "" if chosen == default else chosen
+    st.session_state[f"{key} in the URL"] = said
+    if said and st.query_params.get(key) != said:
+        st.query_params[key] = said
+    elif not said and key in st.query_params:
+        del st.query_params[key]
 
 
 def choice(label: str, options: Sequence[str], key: str, default: str, **more: Any) -> str:

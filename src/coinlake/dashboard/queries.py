@@ -69,7 +69,9 @@ _SUMMARY = [
     "stance_reasons",
     "signals_today",
 ]
-_COIN = ["open_usd", "high_usd", "low_usd", "close_usd", "volume_24h_usd", "market_cap_usd"]
+_COIN = [
+    "open_usd", "high_usd", "low_usd", "close_usd", "volume_24h_usd", "market_cap_usd"
+]  # fmt: skip
 _INDICATORS = [
     "sma_7d",
     "sma_20d",
@@ -359,8 +361,8 @@ def monthly_returns(gold: Gold, coin_id: str) -> pd.DataFrame:
     return gold.ask(
         "ends as (select year(day) as year, month(day) as month, last_day(day) as ends_on, max(day) as day, "
         "arg_max(close_usd, day) as close_usd from daily group by all), "
-        "beside as (select *, lag(close_usd) over (order by day) as before_usd, lag(day) over (order by day) as before, "
-        "lag(ends_on) over (order by day) as before_ends_on from ends) "
+        "beside as (select *, lag(close_usd) over (order by day) as before_usd, "
+        "lag(day) over (order by day) as before, lag(ends_on) over (order by day) as before_ends_on from ends) "
         "select year, month, case when before = before_ends_on and before + 31 >= day then close_usd / before_usd - 1 "
         "end as return, day < ends_on as goes_on from beside order by 1, 2",
         daily=Part("daily", ["day", "close_usd"], f"coin_id = {quoted(coin_id)}"),
@@ -484,7 +486,7 @@ def origin(gold: Gold, coin_id: str, day: date) -> dict[str, Any]:
     return _first(
         gold.ask(
             "select * from daily",
-            daily=Part("daily", ["day", *columns], f"coin_id = {quoted(coin_id)} and day = date '{day}'"),
+            daily=Part("daily", columns, f"coin_id = {quoted(coin_id)} and day = date '{day}'"),
         )
     )
 

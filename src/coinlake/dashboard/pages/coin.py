@@ -45,11 +45,7 @@ def _rail(page: Page, ids: list[str]) -> str:
     default = page.ask(queries.bitcoin)
     choose, back, on = st.columns([6, 1, 1], vertical_alignment="bottom")
     with choose:
-        coin = st.selectbox(
-            "Coin", ids, index=ids.index(default), format_func=lambda each: _labelled(page, each), key="coin",
-            bind="query-params", filter_mode="contains",
-        )  # fmt: skip
-    coin = coin or default
+        coin = parts.coin_choice(page, "Coin", "coin", default)
     place = ids.index(coin)
     with back:
         st.button(
@@ -61,11 +57,7 @@ def _rail(page: Page, ids: list[str]) -> str:
             "Next", key="next", on_click=_flip, args=(ids[(place + 1) % len(ids)],), icon=":material/chevron_right:",
             disabled=place == len(ids) - 1, width="stretch", shortcut="n",
         )  # fmt: skip
-    return str(coin)
-
-
-def _labelled(page: Page, coin: str) -> str:
-    return f"{page.name(coin)} · {page.symbol(coin)}"
+    return coin
 
 
 def _flip(coin: str) -> None:
@@ -74,6 +66,7 @@ def _flip(coin: str) -> None:
 
 def _headline(page: Page, mine: pd.Series[Any]) -> None:
     now = page.ask(queries.coin_now, mine["coin_id"])
+    reasons = _text(mine["stance_reasons"])
     changes = [parts.Kpi("Price", formats.price(mine["price_usd"]), formats.change(mine["return_24h"]) + " 24 h",
                          mine["return_24h"])]  # fmt: skip
     changes += [
@@ -84,7 +77,7 @@ def _headline(page: Page, mine: pd.Series[Any]) -> None:
             "Volatility 30 d", formats.share(now.get("volatility_30d"), 0),
             f"beta to bitcoin {formats.number(now.get('beta_btc_90d'))}",
         ),
-        parts.Kpi("Stance", _text(mine["stance"]), _text(mine["stance_reasons"])[:60], help=_text(mine["stance_reasons"])),
+        parts.Kpi("Stance of the rules", _text(mine["stance"]), reasons[:60], help=reasons),
     ]  # fmt: skip
     parts.strip(changes)
 
@@ -182,7 +175,7 @@ def _signals(page: Page, coin: str) -> None:
             index=False
         )
     ]  # fmt: skip
-    st.html("".join(html))
+    parts.events(html)
     with st.expander(f"All {len(fired):,}"):
         parts.table(fired, "coin-signals")
 

@@ -17,7 +17,7 @@ AT_MOST = 8
 
 def show(page: Page) -> None:
     """Draw the page."""
-    ids = page.ask(queries.coins)["coin_id"].tolist()
+    ids = page.ask(parts.coin_ids)
     first, second, third = st.columns([3, 1.7, 1.3], vertical_alignment="bottom")
     with first:
         chosen = st.multiselect(
@@ -81,7 +81,7 @@ def _pairs(page: Page, chosen: tuple[str, ...], names: dict[str, str], days: int
 def _rotation(page: Page, chosen: list[str], names: dict[str, str]) -> None:
     btc = page.ask(queries.bitcoin)
     parts.title("Rotation against bitcoin")
-    closes = page.ask(queries.closes, (*[coin for coin in chosen if coin != btc], btc), 260)
+    closes = page.ask(queries.closes, (*chosen, *([] if btc in chosen else [btc])), 260)
     drawn = figures.rotation(closes, btc, names, page.colours)
     unit = "Strength and momentum of the price in bitcoin, mean = 100; a dot is a week, the large one is now"
     parts.figure(page, drawn, "rotation-figure", unit, "Relative rotation of the chosen coins against bitcoin")

@@ -37,14 +37,16 @@ def show(page: Page) -> None:
         if gaps.empty:
             st.caption("No coin lacks a day between its first and its last.")
         else:
-            parts.table(gaps.assign(coin=gaps["coin_id"].map(page.name))[["coin", "first_day", "last_day", "days"]], "gaps",
-                        column_config=_DAYS)  # fmt: skip
+            shown = gaps.assign(coin=gaps["coin_id"].map(page.name))[["coin", "first_day", "last_day", "days"]]
+            parts.table(shown, "gaps", column_config={**_DAYS, "coin": "Coin", "days": "Days"})
     with parts.card("odd"):
         _odd(page)
     if not health.empty:
         with parts.card("health"):
             parts.title("Day by day")
-            parts.table(health, "health", height=320)
+            first = [each for each in ("day", "table", "verdict", "why") if each in health]
+            shown = health[[*first, *(each for each in health if each not in first)]]
+            parts.table(shown, "health", height=320, column_config=_DAYS)
     with parts.card("origin"):
         _origin(page)
 
@@ -123,10 +125,9 @@ def _odd(page: Page) -> None:
 @st.fragment
 def _origin(page: Page) -> None:
     parts.title("Where a number came from")
-    ids = page.ask(queries.coins)["coin_id"].tolist()
     left, right = st.columns([2, 1])
     with left:
-        coin = st.selectbox("Coin", ids, key="of", bind="query-params", format_func=page.name)
+        coin = parts.coin_choice(page, "Coin", "of", page.ask(queries.bitcoin))
     with right:
         day = st.date_input("Day", page.last_day, key="on", bind="query-params", format="YYYY-MM-DD")
     found = page.ask(queries.origin, coin, day) if coin and day else {}

@@ -67,14 +67,12 @@ def _bench(page: Page) -> None:
 
 
 def _controls(page: Page, fired: list[str]) -> tuple[str, list[str], date | None, float, float]:
-    ids = page.ask(queries.coins)["coin_id"].tolist()
+    ids = page.ask(parts.coin_ids)
     which, whom = st.columns([1, 2])
     with which:
         rule = st.selectbox("Rule", fired, key="rule", bind="query-params")
     with whom:
-        coins = st.multiselect(
-            "Coins, in equal weights", ids, default=ids[:5], key="held", bind="query-params", format_func=page.name
-        )
+        coins = parts.coins_choice(page, "Coins, in equal weights", "held", ids[:5])
     period, fee_at, slip_at = st.columns([2, 1, 1], vertical_alignment="bottom")
     with period:
         span = parts.choice("Period", list(PERIODS), "over", "All")

@@ -82,20 +82,16 @@ def _map(page: Page) -> None:
     with head:
         parts.title("Map")
     with control:
-        span = parts.choice("Change over", list(SPANS), "span", "24h", label_visibility="collapsed", format_func=_named)
+        span = parts.choice("Change over", list(SPANS), "span", "24h", label_visibility="collapsed")
     drawn = figures.treemap(page.ask(queries.coins), span, page.colours, SPANS[span][1])
     says = f"Treemap of the {figures.TILES} largest coins by market capitalisation, coloured by change over {span}"
     parts.figure(page, drawn, "treemap", f"Size: market cap in USD, colour: change over {SPANS[span][0]}", says)
 
 
-def _named(span: str) -> str:
-    return SPANS[span][0]
-
-
 @st.fragment
 def _movers(page: Page) -> None:
     parts.title("Movers")
-    span = parts.choice("Over", list(SPANS), "movers", "24h", label_visibility="collapsed", format_func=_named)
+    span = parts.choice("Over", list(SPANS), "movers", "24h", label_visibility="collapsed")
     column = f"return_{span}"
     coins = page.ask(queries.coins)
     known = coins[coins[column].notna()].sort_values(column, ascending=False)
@@ -108,6 +104,7 @@ def _movers(page: Page) -> None:
             st.page_link(
                 page.pages["coin"],
                 label=f"**{symbol[:12]}** {formats.price(price)} {parts.markdown_change(change)}",
+                icon="",
                 query_params={"coin": coin},
                 width="stretch",
             )
@@ -146,5 +143,5 @@ def _today(page: Page) -> None:
         return
     from coinlake.dashboard.pages.signals import told
 
-    st.html("".join(told(page, fired)))
+    parts.events(told(page, fired))
     st.page_link(page.pages["signals"], label="All signals, with their odds", icon=":material/arrow_forward:")

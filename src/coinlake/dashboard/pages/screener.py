@@ -19,11 +19,11 @@ IDEAS = {
     "Golden": "sma_50d > sma_200d and return_30d > 0",
 }
 COLUMNS = {
-    "rank": "#", "name": "Coin", "price": "Price", "return_24h": "24 h", "return_7d": "7 d", "return_30d": "30 d",
+    "rank": "#", "name": "Coin", "price_usd": "Price", "return_1d": "24 h", "return_7d": "7 d", "return_30d": "30 d",
     "closes": "90 days", "market_cap_usd": "Market cap", "rsi_14d": "RSI", "volatility_30d": "Volatility",
     "drawdown": "From peak", "beta_btc_90d": "Beta", "sharpe_90d": "Sharpe 90 d", "z_score_20d": "z-score",
 }  # fmt: skip
-IN_PERCENT = ("return_24h", "return_7d", "return_30d", "volatility_30d", "drawdown")
+IN_PERCENT = ("return_1d", "return_7d", "return_30d", "drawdown")
 
 
 def show(page: Page) -> None:
@@ -56,28 +56,23 @@ def _ask(text: str) -> None:
 
 
 def _table(page: Page, found: pd.DataFrame) -> None:
-    shown = found.assign(
-        price=found["price_usd"],
-        **{name: 100 * found[name] for name in IN_PERCENT if name in found},
-    )[[name for name in COLUMNS if name in found or name == "price"]]
-    percent = st.column_config.NumberColumn
+    shown = found[[name for name in COLUMNS if name in found]]
+    text: dict[str, Any] = {name: formats.change for name in IN_PERCENT if name in shown}
+    text |= {name: formats.number for name in ("beta_btc_90d", "sharpe_90d", "z_score_20d") if name in shown}
+    text |= {"price_usd": formats.price, "market_cap_usd": formats.large, "rank": formats.count}
+    text |= {"volatility_30d": lambda value: formats.share(value, 0), "rsi_14d": lambda value: formats.number(value, 1)}
+    changes = [name for name in shown if str(name).startswith("return_")]
+    styled: Any = shown.style.format({name: form for name, form in text.items() if name in shown})
     chosen: Any = parts.table(
         shown,
         "screener",
-        styled=shown,
+        styled=styled.map(lambda value: f"color: {page.colours.way(value)}", subset=changes),
         on_select="rerun",
         selection_mode="single-row",
         column_config={
             **{name: title for name, title in COLUMNS.items() if name in shown},
-            "name": st.column_config.TextColumn("Coin", pinned=True),
-            "rank": percent("#", format="%d", width="small"),
-            "price": percent("Price", format="$%.6g"),
-            **{name: percent(COLUMNS[name], format="%+.1f %%") for name in IN_PERCENT},
-            "volatility_30d": percent("Volatility", format="%.0f %%"),
+            "rank": st.column_config.Column("#", width="small"),
             "closes": st.column_config.LineChartColumn("90 days", width="medium"),
-            "market_cap_usd": percent("Market cap", format="compact"),
-            **{name: percent(COLUMNS[name], format="%.2f") for name in ("beta_btc_90d", "sharpe_90d", "z_score_20d")},
-            "rsi_14d": percent("RSI", format="%.1f"),
         },
         height=560,
     )

@@ -68,7 +68,7 @@ def _list(page: Page) -> None:
         if chosen.empty:
             st.caption("None fits. Widen the period, or clear a filter.")
             return
-        st.html("".join(told(page, chosen.head(5))))
+        parts.events(told(page, chosen.head(6)))
         _table(page, chosen.head(AT_MOST))
         more = f" · the first {AT_MOST:,} of {len(chosen):,}" if len(chosen) > AT_MOST else ""
         st.caption(f"Closes in USD · {page.source} · through {formats.day(page.last_day)}{more}")
@@ -88,10 +88,7 @@ def _chosen(page: Page, every: pd.DataFrame) -> pd.DataFrame:
             "Rules", sorted(every["rule"].unique()), key="rules", bind="query-params", placeholder="All rules"
         )
     with whom:
-        ids = page.ask(queries.coins)["coin_id"].tolist()
-        coins = st.multiselect(
-            "Coins", ids, key="coins", bind="query-params", placeholder="All coins", format_func=page.name
-        )
+        coins = parts.coins_choice(page, "Coins", "coins", (), placeholder="All coins")
     found = every
     if page.last_day:
         first = page.last_day - timedelta(days=min(PERIODS[span], 40_000))
@@ -107,7 +104,7 @@ def _chosen(page: Page, every: pd.DataFrame) -> pd.DataFrame:
 
 def _table(page: Page, chosen: pd.DataFrame) -> None:
     proven = has_evidence(page)
-    rows = chosen[["day", "name", "rule", "direction", "strength", "close_usd", "sentence", "odds_won", "odds_trades"]]
+    rows = chosen[["name", "day", "rule", "direction", "strength", "close_usd", "sentence", "odds_won", "odds_trades"]]
     rows = rows.assign(
         rule=rows["rule"].str.replace("_", " "),
         direction=rows["direction"].map({"up": "▲ up", "down": "▼ down"}),
@@ -125,7 +122,7 @@ def _table(page: Page, chosen: pd.DataFrame) -> None:
         styled=styled,
         column_config={
             "day": st.column_config.DateColumn("Day", format="D MMM YYYY"),
-            "name": st.column_config.TextColumn("Coin", pinned=True),
+            "name": "Coin",
             "rule": "Rule",
             "direction": "Way",
             "strength": st.column_config.ProgressColumn("Strength", min_value=0, max_value=1, format="%.2f"),
