@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,10 +35,6 @@ KEYS = {
 """Of the silver tables that make a lake what it is: what an observation is about."""
 
 NOT_COMPARED = {"silver.runs", "silver.rejects", "gold.health"}
-
-_BYTECODE = tempfile.TemporaryDirectory(prefix="coinlake-bytecode-")
-"""Compiled modules of all the processes of a test run: the second and later ones start in a third of the time."""
-
 
 # The program ---------------------------------------------------------------------------------------------------------
 
@@ -115,11 +110,10 @@ class Program:
     def environ(self) -> dict[str, str]:
         """The environment that the process sees: ours, but for what says how coinlake works."""
         mine = {f"COINLAKE_{name.upper()}": value for name, value in self.settings.items()}
-        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE" and not k.startswith("COINLAKE_")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("COINLAKE_")}
         return {
             **kept,
             "PYTHONPATH": str(SRC),
-            "PYTHONPYCACHEPREFIX": _BYTECODE.name,
             "XDG_STATE_HOME": str(self.folder / ".state"),
             "COLUMNS": "200",
             **mine,

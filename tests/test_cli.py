@@ -93,6 +93,20 @@ def test_help_is_there_without_loading_what_is_heavy(tmp_path: Path) -> None:
     assert "Usage: coinlake" in done.stdout
 
 
+@pytest.mark.parametrize(("engine", "loaded"), [("duckdb", ""), ("pandas", "pandas")])
+def test_a_command_loads_pandas_only_where_it_is_the_engine(tmp_path: Path, engine: str, loaded: str) -> None:
+    (tmp_path / "mine.csv").write_text("day,coin_id,close\n2020-01-01,bitcoin,7200.5\n")
+    code = (
+        "import sys\nfrom coinlake.cli import main\n"
+        "try: main(['import', 'mine.csv', '--source', 'mine', '--quiet'])\n"
+        "except SystemExit as ended: print(ended.code)\n"
+        "print(','.join(sorted({'pandas', 'polars'} & set(sys.modules))))"
+    )
+    environ = _environ(tmp_path, COINLAKE_ENGINE=engine)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert done.stdout.split("\n")[-3:-1] == ["0", loaded], done.stderr
+
+
 def test_the_help_names_every_exit_code_there_is(tmp_path: Path) -> None:
     kinds = [each for each in vars(errors).values() if isinstance(each, type)]
     shown = coinlake(tmp_path, "--help").stdout

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from coinlake.duck import connect
+from coinlake.duck import connect, glance
 from coinlake.errors import ContractError, LakeError
 from coinlake.lake import Lake, epoch_of, transactions
 from coinlake.table import Column, Date, Float64, Int64, String, Table, Timestamp, observations
@@ -92,6 +92,18 @@ def opened(lake: Lake, table: Table) -> DeltaTable:
     delta = lake.open(table)
     assert delta is not None
     return delta
+
+
+def test_small_questions_do_not_see_each_others_tables() -> None:
+    one, other = glance(), glance()
+    one.execute("create temp table found as select 1 as x")
+    other.execute("create temp table found as select 2 as x")
+    answer = one.table("found")
+    del one
+    assert (answer.fetchall(), other.table("found").fetchall()) == ([(1,)], [(2,)])
+    assert glance().execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]
+    with pytest.raises(duckdb.CatalogException):
+        glance().table("found")
 
 
 # Objects -------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -33,8 +35,10 @@ class Entry:
         return inspect.cleandoc(self.module.__doc__ or "")
 
     def fingerprint(self, *settings: str) -> int:
-        """A number that changes with the definition, or with the settings it was computed under (63 bits)."""
-        text = "\0".join([inspect.getsource(self.module), repr(self.table), *settings])
+        """A number that changes with the definition, what it is computed with, or the settings it was computed under
+        (63 bits).
+        """
+        text = "\0".join([*_sources(self.module), repr(self.table), *settings])
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
@@ -47,6 +51,32 @@ def entries() -> Mapping[str, Entry]:
         ready = [e for e in found if e.table.name not in ordered and set(e.table.reads) <= set(ordered)]
         ordered |= {entry.table.name: entry for entry in ready}
     return ordered
+
+
+_COMPUTES = re.compile(r"^from (coinlake\.(?:engine|gold)(?:\.\w+)*) import (.+)$", re.MULTILINE)
+"""How a module brings in what its rows are computed with. The mechanism around it makes the same rows, however."""
+
+
+def _sources(module: ModuleType) -> list[str]:
+    """The source of a module, and of those of gold and the engine that it computes with, each once, by name."""
+    found: dict[str, str] = {}
+    waiting = [module.__name__]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name not in ("coinlake.gold.analyze", "coinlake.gold.scope"):
+            found[name] = inspect.getsource(import_module(name))
+            for package, names in _COMPUTES.findall(found[name]):
+                below = [f"{package}.{each.strip()}" for each in names.split(",")]
+                waiting += [package, *(each for each in below if each in sys.modules), *_found_by_folder(package)]
+    return [found[name] for name in sorted(found)]
+
+
+def _found_by_folder(name: str) -> list[str]:
+    """The modules of a folder that a table takes whole, such as the rules."""
+    module = import_module(name)
+    if module.__package__ != name or name in (gold.__name__, "coinlake.engine"):
+        return []
+    return [f"{name}.{each.name}" for each in iter_modules(module.__path__)]
 
 
 def _in(package: ModuleType) -> list[Entry]:

@@ -76,7 +76,7 @@ _PLACES = ("bronze", "silver", "gold", "now", "log")
 _FETCHING = (
     "top", "coins", "days", "datasets", "granularity", "plan", "rate", "api_url", "monthly_credits", "daily_credits",
 )  # fmt: skip
-_WORKING = ("engine", "source_order")
+_WORKING = ("engine", "source_order", "fee_bp", "slippage_bp")
 _ALL = tuple(name for name, setting in SETTINGS.items() if not setting.secret and name != "lake")
 
 app = typer.Typer(
@@ -245,8 +245,24 @@ def _opened(asked: Asked, job: bool) -> Iterator[Door]:
             screen.paces = {"ingest": loaded.settings.rate}
         for warning in loaded.warnings:
             screen.warn(warning)
-        yield Door(loaded, screen, asked.as_json, asked.quiet)
+        with _spared(() if loaded.settings.engine == "pandas" else ("pandas", "polars")):
+            yield Door(loaded, screen, asked.as_json, asked.quiet)
         sys.stdout.flush()
+
+
+@contextmanager
+def _spared(modules: Sequence[str]) -> Iterator[None]:
+    """Modules that a command has no use for cannot be imported while it lasts, unless they have been.
+
+    Where pandas is installed DuckDB imports it (1.4 s) to see whether a Python value is one of its own.
+    """
+    mine = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(mine))  # type: ignore[arg-type] # None, as Python's own documentation has it
+    try:
+        yield
+    finally:
+        for name in mine:
+            del sys.modules[name]
 
 
 @contextmanager

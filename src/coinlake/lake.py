@@ -25,13 +25,16 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.schema import PrimitiveType
 
 from coinlake import contract
-from coinlake.duck import bring, connect, quoted
+from coinlake.duck import bring, connect, glance, quoted
 from coinlake.errors import ConflictError, LakeError
 from coinlake.objects import Objects, local_folder
 from coinlake.table import Table, Type
 
 EPOCH = "epoch"
 """Name of the application transaction that counts how often a silver table was rebuilt."""
+
+NOTE = "coinlake"
+"""Name under which a commit keeps what it notes about itself."""
 
 _DELTA = {
     Type.STRING: "string",
@@ -47,11 +50,14 @@ _TARGET_FILE_SIZE = 16 * 2**20
 
 @dataclass(frozen=True)
 class Changes:
-    """What came into a table between two versions: the new data files, and whether older rows were taken away."""
+    """What came into a table between two versions: the new data files, whether older rows were taken away, and what
+    each commit that changed rows noted about itself (None where it noted nothing).
+    """
 
     version: int
     files: tuple[str, ...]
     rows_removed: bool
+    notes: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class Lake:
         delta = self.open(table)
         if delta is None:
             nothing = ", ".join(f'null::{column.type.value} as "{name}"' for name, column in wanted.items())
-            return RecordBatchReader.from_arrow(connect().sql(f"select {nothing} where false"))
+            return RecordBatchReader.from_arrow(glance().sql(f"select {nothing} where false"))
         stored = {column.name for column in delta.schema().fields}
         select = ", ".join(
             f'"{name}"' if name in stored else f'cast(null as {_ARROW[column.type]}) as "{name}"'
@@ -175,11 +181,13 @@ class Lake:
         nothing = contract.kept(connect(), table, self.read(table, where="false"), "rows_kept")
         self._write(table, delta, nothing, {EPOCH: epoch_of(delta) + 1}, mode="overwrite")
 
-    def replace(self, table: Table, data: Any, seen: Mapping[str, int], predicate: str | None = None) -> int:
+    def replace(
+        self, table: Table, data: Any, seen: Mapping[str, int], predicate: str | None = None, note: str = ""
+    ) -> int:
         """Put `data` in place of the rows that satisfy `predicate` (all rows without one); returns the rows written.
 
-        One commit, which also notes the versions of the sources that it has `seen`. Where no row satisfies the
-        predicate the new rows are appended as files of their own.
+        One commit, which also notes the versions of the sources that it has `seen`, and about itself what `note` says.
+        Where no row satisfies the predicate the new rows are appended as files of their own.
 
         Raises:
             ContractError: a row breaks the contract; nothing was replaced.
@@ -190,9 +198,9 @@ class Lake:
         appends = predicate is not None and not self._any(delta, predicate)
         try:
             if appends:
-                self._write(table, delta, rows, seen, mode="append")
+                self._write(table, delta, rows, seen, mode="append", note=note)
             else:
-                self._write(table, delta, rows, seen, mode="overwrite", predicate=predicate)
+                self._write(table, delta, rows, seen, mode="overwrite", predicate=predicate, note=note)
         except CommitFailedError as exc:
             now = self.open(table)
             if now is None or any((now.transaction_version(name) or -1) < version for name, version in seen.items()):
@@ -206,15 +214,19 @@ class Lake:
             return Changes(-1, (), False)
         log = Objects(self.uri(table), self.options)
         files: list[str] = []
+        notes: list[str | None] = []
         removed = False
         for version in range(since + 1, delta.version() + 1):
             try:
                 actions = _actions(log.get(_commit(version)))
             except FileNotFoundError:
                 return None
-            files += [unquote(a["add"]["path"]) for a in actions if "add" in a and a["add"].get("dataChange")]
-            removed = removed or any(a["remove"].get("dataChange", True) for a in actions if "remove" in a)
-        return Changes(delta.version(), tuple(files), removed)
+            added = [unquote(a["add"]["path"]) for a in actions if "add" in a and a["add"].get("dataChange")]
+            takes = any(a["remove"].get("dataChange", True) for a in actions if "remove" in a)
+            files, removed = files + added, removed or takes
+            if added or takes:
+                notes.append(next((a["commitInfo"].get(NOTE) for a in actions if "commitInfo" in a), None))
+        return Changes(delta.version(), tuple(files), removed, tuple(notes))
 
     def read_files(self, table: Table, files: Iterable[str], columns: str) -> Any:
         """Columns of some data files of a table (as `changes` names them), as a relation; None where one is gone."""
@@ -264,6 +276,7 @@ class Lake:
         seen: Mapping[str, int],
         mode: Any,
         predicate: str | None = None,
+        note: str = "",
     ) -> None:
         stored = {column.name for column in delta.schema().fields} - {contract.PARTITION}
         try:
@@ -276,6 +289,7 @@ class Lake:
                 target_file_size=_TARGET_FILE_SIZE,
                 commit_properties=CommitProperties(
                     app_transactions=[Transaction(name, version) for name, version in seen.items()],
+                    custom_metadata={NOTE: note} if note else None,
                     max_commit_retries=20,
                 ),
             )
@@ -332,7 +346,7 @@ def _checkpointed(log: Objects, version: int) -> dict[str, int]:
         copy.write(data)
         copy.flush()
         query = f"select txn.appId, txn.version from read_parquet('{copy.name}') where txn is not null"
-        return dict(connect().sql(query).fetchall())
+        return dict(glance().sql(query).fetchall())
 
 
 def _actions(commit: bytes) -> list[dict[str, Any]]:

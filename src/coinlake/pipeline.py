@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -32,6 +33,9 @@ BATCH_OBJECTS = 64
 """Most bronze objects cleaned and committed at once."""
 BATCH_BYTES = 16 * 2**20
 """Most compressed bytes of bronze cleaned at once."""
+Options = Mapping[str, float]
+"""Settings, by name, that some tables of gold are made with; a table's own defaults stand in for what is not named."""
+NO_OPTIONS: Options = {}
 TRIES = 5
 """How often a gold table is tried when other runs write it at the same time."""
 
@@ -179,10 +183,16 @@ def _batches(lake: Lake, paths: Sequence[str], done: Done) -> Iterator[dict[str,
 
 
 def analyze_tables(
-    lake: Lake, engine: Engine, sources: Sequence[str], done: Done, report: Report, anew: Sequence[str] = ()
+    lake: Lake,
+    engine: Engine,
+    sources: Sequence[str],
+    done: Done,
+    report: Report,
+    anew: Sequence[str] = (),
+    options: Options = NO_OPTIONS,
 ) -> None:
     """Bring every gold table up to date, each after those it reads; those named `anew` are made from nothing."""
-    tables = definitions(sources)
+    tables = definitions(sources, options)
     for number, definition in enumerate(tables):
         name = definition.table.name
         report(Progress("analyze", number, len(tables), name))
@@ -204,20 +214,28 @@ def _analyze(lake: Lake, definition: Definition, engine: Engine, sources: Sequen
     return analyze(lake, definition, engine, sources, anew)
 
 
-def definitions(sources: Sequence[str]) -> list[Definition]:
-    """How every gold table is made, in the order in which they can be."""
+def definitions(sources: Sequence[str], options: Options = NO_OPTIONS) -> list[Definition]:
+    """How every gold table is made, in the order in which they can be; each with the options that its module names."""
     return [
         Definition(
             table=entry.table,
             reads=tuple(catalog.table(name) for name in entry.table.reads),
-            build=entry.module.build,
-            fingerprint=entry.fingerprint(*sources),
-            touches=getattr(entry.module, "TOUCHES", ""),
+            build=partial(entry.module.build, **_taken(entry, options)),
+            fingerprint=entry.fingerprint(*sources, *(f"{name}={at:g}" for name, at in _taken(entry, options).items())),
+            touches=getattr(entry.module, "TOUCHES", {}),
+            touched=getattr(entry.module, "touched", None),
             lookback_days=getattr(entry.module, "LOOKBACK_DAYS", 0),
+            carries=getattr(entry.module, "CARRIES", ()),
+            companions=getattr(entry.module, "COMPANIONS", ()),
+            until=getattr(entry.module, "UNTIL", ""),
         )
         for entry in catalog.entries().values()
         if entry.table.layer == "gold"
     ]
+
+
+def _taken(entry: catalog.Entry, options: Options) -> Options:
+    return {name: options[name] for name in getattr(entry.module, "OPTIONS", ()) if name in options}
 
 
 def _seen(lake: Lake, table: Table) -> set[str]:

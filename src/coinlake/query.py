@@ -21,7 +21,7 @@ from coinlake.engine.duckdb import DuckEngine
 from coinlake.errors import ConfigError
 from coinlake.gold.analyze import known_at, make
 from coinlake.lake import Lake
-from coinlake.pipeline import definitions
+from coinlake.pipeline import NO_OPTIONS, Options, definitions
 from coinlake.table import Table
 
 CURRENT = "current"
@@ -30,7 +30,9 @@ _NAMED = re.compile(r'\b"?(silver|gold|current)"?\s*\.\s*"?(\w+)')
 """Names that may be tables. One too many costs a look at the lake; DuckDB's own parser cannot tell before it binds."""
 
 
-def query(lake: Lake, sql: str, sources: Sequence[str], as_of: datetime | None = None) -> duckdb.DuckDBPyRelation:
+def query(
+    lake: Lake, sql: str, sources: Sequence[str], as_of: datetime | None = None, options: Options = NO_OPTIONS
+) -> duckdb.DuckDBPyRelation:
     """The answer to a question, as a relation of a connection of its own.
 
     Raises:
@@ -41,7 +43,7 @@ def query(lake: Lake, sql: str, sources: Sequence[str], as_of: datetime | None =
         con.execute(f"create schema {schema}")
     try:
         for schema, short in sorted(set(_NAMED.findall(sql.lower()))):
-            _attach(con, lake, schema, short, sources, as_of)
+            _attach(con, lake, schema, short, sources, as_of, options)
         _demand_a_question(con, sql)
         answer = con.sql(sql)
     except duckdb.Error as exc:
@@ -58,21 +60,30 @@ def _demand_a_question(con: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise ConfigError("the query gives no rows: ask with SELECT")
 
 
-def rows(lake: Lake, table: Table, sources: Sequence[str], as_of: datetime | None, only_current: bool = False) -> Any:
+def rows(
+    lake: Lake,
+    table: Table,
+    sources: Sequence[str],
+    as_of: datetime | None,
+    only_current: bool = False,
+    options: Options = NO_OPTIONS,
+) -> Any:
     """A table's rows as an Arrow stream, now or as they were known at a moment."""
     engine = DuckEngine()
     if not table.is_observations:
-        return lake.read(table) if as_of is None else gold_as_of(lake, table, engine, sources, as_of)
+        return lake.read(table) if as_of is None else gold_as_of(lake, table, engine, sources, as_of, options)
     observations = lake.read(table, where=known_at(as_of))
     return engine.arrow(current(table, engine.frame(observations))) if only_current else observations
 
 
-def gold_as_of(lake: Lake, table: Table, engine: Engine, sources: Sequence[str], as_of: datetime) -> Any:
+def gold_as_of(
+    lake: Lake, table: Table, engine: Engine, sources: Sequence[str], as_of: datetime, options: Options = NO_OPTIONS
+) -> Any:
     """A gold table computed from the silver rows that had been fetched by a moment."""
     made: dict[str, Any] = {}
-    for definition in definitions(sources):
+    for definition in definitions(sources, options):
         if definition.table.name in _needed(table):
-            made[definition.table.name] = engine.arrow(make(lake, definition, engine, sources, None, as_of, made))
+            made[definition.table.name] = make(lake, definition, engine, sources, None, as_of, made)
     return made[table.name]
 
 
@@ -83,7 +94,13 @@ def _needed(table: Table) -> set[str]:
 
 
 def _attach(
-    con: duckdb.DuckDBPyConnection, lake: Lake, schema: str, short: str, sources: Sequence[str], as_of: datetime | None
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    schema: str,
+    short: str,
+    sources: Sequence[str],
+    as_of: datetime | None,
+    options: Options,
 ) -> None:
     """Make a table known to the connection; a name that is none of ours is left for DuckDB to complain about."""
     name = f"{'silver' if schema == CURRENT else schema}.{short}"
@@ -93,7 +110,7 @@ def _attach(
     if schema == "silver" or (schema == "gold" and as_of is None):
         lake.attach(con, table, f"{schema}.{short}", known_at(as_of) if table.is_observations else "true")
         return
-    bring(con, rows(lake, table, sources, as_of, schema == CURRENT), f"{schema}.{short}")
+    bring(con, rows(lake, table, sources, as_of, schema == CURRENT, options), f"{schema}.{short}")
 
 
 def _first_line(exc: Exception) -> str:

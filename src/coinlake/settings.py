@@ -94,6 +94,16 @@ def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        number = float(text)
+        if not low <= number <= high:
+            raise ValueError(text)
+        return number
+
+    return parse
+
+
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() not in allowed:
@@ -280,6 +290,20 @@ class Settings:
         ("coingecko",),
         key="sources",
     )
+    fee_bp: float = _setting(
+        "fee_bp",
+        "Fee of one side of a trade in backtests, in basis points.",
+        "a number from 0 to 1000",
+        _number(0, 1000),
+        10.0,
+    )
+    slippage_bp: float = _setting(
+        "slippage_bp",
+        "What the market takes of one side of a trade in backtests, in basis points.",
+        "a number from 0 to 1000",
+        _number(0, 1000),
+        5.0,
+    )
     engine: str = _setting(
         "engine",
         "What works on the rows: duckdb or pandas.",
@@ -297,6 +321,11 @@ class Settings:
         _one_of("auto", "json", "text"),
         "auto",
     )
+
+    @property
+    def options(self) -> Mapping[str, float]:
+        """What tables of gold are made with besides sources: part of the definition of those that take it."""
+        return {"fee_bp": self.fee_bp, "slippage_bp": self.slippage_bp}
 
     @property
     def history_days(self) -> int | None:
@@ -366,6 +395,8 @@ def shown(value: object) -> str:
         return ""
     if isinstance(value, datetime):
         return to_text(value)
+    if isinstance(value, float):
+        return f"{value:g}"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -15,7 +15,7 @@ from coinlake.answer import Answer, to_text, unpack
 from coinlake.bronze import call as ask
 from coinlake.bronze.ingest import frozen_universe, received
 from coinlake.bronze.plan import Known, Wish, days_of
-from coinlake.duck import bring, connect, quoted
+from coinlake.duck import bring, glance, quoted
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
 from coinlake.errors import LakeError
@@ -145,7 +145,7 @@ _FETCHED = "select {}, max(fetched_at)::TIMESTAMP from found group by all having
 
 
 def _ask(lake: Lake, name: str, where: str, sql: str) -> list[tuple[Any, ...]]:
-    con = connect()
+    con = glance()
     bring(con, lake.read(catalog.table(name), where=where), "found")
     return con.sql(sql).fetchall()
 

@@ -23,11 +23,16 @@ Kernel = Callable[[Arrays], Arrays]
 
 
 def arrays(engine: Engine, frame: Frame, order: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The columns of a frame as arrays, ordered; unknown numbers are NaN."""
+    """The columns of a frame as arrays, ordered. Unknown numbers are NaN (integers are then floats), unknown texts
+    None; moments are in UTC.
+    """
     con = connect()
     bring(con, engine.arrow(frame), "ordered", rest=f"order by {', '.join(order)}")
-    columns: dict[str, Any] = con.table("ordered").fetchnumpy()
-    return {name: _plain(column) for name, column in columns.items()}
+    ordered = con.table("ordered")
+    types = dict(zip(ordered.columns, map(str, ordered.types), strict=True))
+    select = ", ".join(f'"{name}"::{_READ_AS.get(kind, kind)} as "{name}"' for name, kind in types.items())
+    columns: dict[str, Any] = con.sql(f"select {select} from ordered").fetchnumpy()
+    return {name: _plain(column, types[name]) for name, column in columns.items()}
 
 
 def by_coin(engine: Engine, frame: Frame, order: str, kernel: Kernel) -> Frame:
@@ -77,11 +82,16 @@ def _arrow(column: NDArray[Any]) -> Array:
     if column.dtype.kind == "M":
         return Array.from_numpy(column.astype("datetime64[D]").astype(np.int32)).cast(DataType.date32())
     if column.dtype.kind in "OU":
-        return Array([str(value) for value in column], type=DataType.utf8())
+        return Array([None if value is None else str(value) for value in column], type=DataType.utf8())
     return Array.from_numpy(np.ascontiguousarray(column))
 
 
-def _plain(column: NDArray[Any]) -> NDArray[Any]:
+_READ_AS = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMP"}
+"""Types that DuckDB reads as another, so that numpy gets arrays of numbers."""
+
+
+def _plain(column: NDArray[Any], kind: str) -> NDArray[Any]:
     if isinstance(column, np.ma.MaskedArray):
-        column = column.filled(np.nan) if column.dtype.kind == "f" else column.filled()
-    return column.astype("datetime64[D]") if column.dtype.kind == "M" else column
+        numbers = column.astype(float) if column.dtype.kind in "iu" and column.mask.any() else column
+        column = np.ma.filled(numbers, {"f": np.nan, "O": None}.get(numbers.dtype.kind))
+    return column.astype("datetime64[D]") if kind == "DATE" else column

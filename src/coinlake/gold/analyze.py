@@ -1,44 +1,61 @@
 """From silver to gold: what changed since a table was last made is found, and just those days are made again.
 
-A gold table notes, in the commit that writes it, which version of each source it has seen and the fingerprint of its
-definition. Where nothing changed nothing is written; where the definition changed, rows were taken away, or a source's
-log no longer reaches back, the table is made anew. Either way the rows are the same.
+A gold table notes, in the commit that writes it, which version of each source it has seen, the fingerprint of its
+definition, and the days it replaced. Where nothing changed nothing is written; where the definition changed, rows were
+taken away, or a source's log no longer reaches back, the table is made anew. Either way the rows are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import narwhals as nw
-
 from coinlake.answer import to_text
-from coinlake.duck import connect, quoted
+from coinlake.duck import bring, connect
 from coinlake.engine import Engine, Frame
 from coinlake.engine.current import current
+from coinlake.gold.scope import EVERY, Scope
 from coinlake.lake import Changes, Lake
 from coinlake.table import Table
 
 DEFINITION = "definition"
 """Name of the application transaction that holds the fingerprint of a table's definition."""
+WHOLE = "whole"
+"""What a commit notes that wrote a whole table anew."""
+ITSELF = "itself"
+"""Name under which a definition finds its own earlier rows."""
 
 Build = Callable[[Mapping[str, Frame], Sequence[str], Engine], Frame]
 
 
 @dataclass(frozen=True)
 class Definition:
-    """How a gold table is made. With `touches` (SQL that turns changed rows into coins and days) it is made by days,
-    each of which rests on `lookback_days` before it; without, it is small and always made whole.
+    """How a gold table is made.
+
+    A table that is made by days says what touches them: `touches`, by silver table, is SQL that turns changed rows into
+    coins and days; `touched` turns the days that a gold table replaced into those of this table. A day rests on
+    `lookback_days` before it, of its own coin and of the `companions`, and, with `carries`, on those columns of the
+    table's own rows before these. Without any of that a table is small and made whole. `until` names the column of a
+    table that is made whole, but only up to the end of the last finished month, which that column tells.
     """
 
     table: Table
     reads: tuple[Table, ...]
     build: Build
     fingerprint: int
-    touches: str = ""
+    touches: Mapping[str, str] = field(default_factory=dict)
+    touched: Callable[[Scope, str], Scope] | None = None
     lookback_days: int = 0
+    carries: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+    until: str = ""
+
+    @property
+    def by_days(self) -> bool:
+        """Whether single days can be made again."""
+        return bool(self.touches or self.touched) and not self.until
 
 
 @dataclass(frozen=True)
@@ -52,34 +69,6 @@ class Made:
     version: int
 
 
-@dataclass(frozen=True)
-class Scope:
-    """Days to make again, by coin: first and last day, both included."""
-
-    days: Mapping[str, tuple[date, date]]
-
-    @property
-    def first(self) -> date:
-        """The earliest day of any coin."""
-        return min(first for first, _ in self.days.values())
-
-    @property
-    def last(self) -> date:
-        """The latest day of any coin."""
-        return max(last for _, last in self.days.values())
-
-    def predicate(self) -> str:
-        """SQL that is true for exactly these coins and days; coins with the same days share a term."""
-        spans: dict[tuple[date, date], list[str]] = {}
-        for coin, span in sorted(self.days.items()):
-            spans.setdefault(span, []).append(coin)
-        return " or ".join(
-            f"(coin_id in ({', '.join(map(quoted, coins))}) "
-            f"and day >= cast('{first}' as date) and day <= cast('{last}' as date))"
-            for (first, last), coins in sorted(spans.items())
-        )
-
-
 def analyze(lake: Lake, definition: Definition, engine: Engine, sources: Sequence[str], anew: bool = False) -> Made:
     """Bring one gold table up to date with the tables it reads; `anew` makes it from nothing.
 
@@ -88,21 +77,28 @@ def analyze(lake: Lake, definition: Definition, engine: Engine, sources: Sequenc
     """
     table = definition.table
     versions = {source.name: lake.version(source) for source in definition.reads}
-    changes = None if anew else _changes(lake, definition, versions)
+    changes = None if anew else changes_of(lake, definition, versions)
     seen = {**{name: v for name, v in versions.items() if v >= 0}, DEFINITION: definition.fingerprint}
-    if changes is not None and not any(each.files or each.rows_removed for each in changes.values()):
-        return Made(table.name, "unchanged", "nothing new", 0, lake.version(table))
-    scope = _scope(lake, definition, changes) if changes is not None and definition.touches else None
-    if scope is None:
+    if changes is not None and not any(map(_moved, changes.values())):
+        return _unchanged(lake, table, "nothing new")
+    scope = _scope(lake, definition, changes) if changes is not None else None
+    if scope is None or not definition.by_days:
+        if scope is not None and definition.until and not is_due(lake, definition, scope):
+            return _unchanged(lake, table, "no month has ended since")
         why = "asked for" if anew else _why(definition, changes)
-        rows = lake.replace(table, engine.arrow(make(lake, definition, engine, sources)), seen)
-        how = "updated" if changes is not None and not definition.touches else "rebuilt"
+        rows = lake.replace(table, make(lake, definition, engine, sources), seen, note=WHOLE)
+        how = "updated" if changes is not None and not definition.by_days else "rebuilt"
         return Made(table.name, how, why, rows, lake.version(table))
-    if not scope.days:
-        return Made(table.name, "unchanged", "what is new says nothing about it", 0, lake.version(table))
+    if not scope:
+        return _unchanged(lake, table, "what is new says nothing about it")
     made = make(lake, definition, engine, sources, scope)
-    rows = lake.replace(table, engine.arrow(made), seen, scope.predicate())
-    return Made(table.name, "updated", f"{len(scope.days)} coins from {scope.first}", rows, lake.version(table))
+    rows = lake.replace(table, made, seen, scope.predicate(str(table.dated_by)), note=scope.to_text())
+    whose = "every coin" if EVERY in scope.days else f"{len(scope.days)} coins"
+    return Made(table.name, "updated", f"{whose} from {scope.first}", rows, lake.version(table))
+
+
+def _unchanged(lake: Lake, table: Table, why: str) -> Made:
+    return Made(table.name, "unchanged", why, 0, lake.version(table))
 
 
 def make(
@@ -113,8 +109,9 @@ def make(
     scope: Scope | None = None,
     as_of: datetime | None = None,
     made: Mapping[str, Any] | None = None,
-) -> Frame:
-    """The table's rows, from what the lake holds: all of them, those of a scope, or as they were known at a moment.
+) -> Any:
+    """The table's rows, from what the lake holds, as something that gives an Arrow stream again and again: all of
+    them, those of a scope, or as they were known at a moment.
 
     `made` gives gold tables that were computed already (as Arrow streams), to be read instead of the lake's.
     """
@@ -125,8 +122,10 @@ def make(
         else:
             rows = engine.frame(lake.read(source, where=_where(source, definition, scope, as_of)))
             read[source.name] = _held(engine, current(source, rows)) if source.is_observations else rows
-    frame = definition.build(read, sources, engine)
-    return _within(frame, scope, engine) if scope else frame
+    if definition.carries:
+        read[ITSELF] = engine.frame(lake.read(definition.table, definition.carries, _earlier(definition, scope)))
+    rows = engine.arrow(definition.build(read, sources, engine))
+    return _within(rows, scope, str(definition.table.dated_by)) if scope else rows
 
 
 def _held(engine: Engine, frame: Frame) -> Frame:
@@ -143,28 +142,25 @@ def _where(source: Table, definition: Definition, scope: Scope | None, as_of: da
     known = known_at(as_of) if source.is_observations else "true"
     if scope is None or source.dated_by is None:
         return known
-    first = scope.first - timedelta(days=definition.lookback_days)
-    last = scope.last + timedelta(days=2)
-    moment, years = source.dated_by, f"year >= {first.year} and year <= {last.year}"
-    coins = ", ".join(map(quoted, sorted(scope.days)))
-    when = " and ".join(
-        f"{moment} {sign} cast('{day}' as timestamp with time zone)" for sign, day in ((">=", first), ("<", last))
-    )
-    return f"{known} and {years} and {when} and coin_id in ({coins})"
+    its = scope.with_coins(definition.companions) if "coin_id" in source.columns else scope.everyone()
+    if not source.is_observations:
+        return its.predicate(source.dated_by, definition.lookback_days)
+    return f"{known} and ({its.moments(source.dated_by, definition.lookback_days)})"
 
 
-def _within(frame: Frame, scope: Scope, engine: Engine) -> Frame:
+def _earlier(definition: Definition, scope: Scope | None) -> str:
+    """SQL for the table's own rows that lie before all that is read of its sources."""
+    return scope.earlier(str(definition.table.dated_by), definition.lookback_days) if scope else "false"
+
+
+def _within(rows: Any, scope: Scope, day: str) -> Any:
     """The rows that the scope names."""
-    given = ", ".join(
-        f"({quoted(coin)}, date '{first}', date '{last}')" for coin, (first, last) in sorted(scope.days.items())
-    )
-    spans = engine.frame(connect().sql(f"select * from (values {given}) as t(coin_id, _first_day, _last_day)"))
-    joined = frame.join(spans, on="coin_id", how="inner")
-    inside = (nw.col("day") >= nw.col("_first_day")) & (nw.col("day") <= nw.col("_last_day"))
-    return joined.filter(inside).drop("_first_day", "_last_day")
+    con = connect()
+    bring(con, rows, "made", f"*, year({day}) as year")
+    return con.sql(f"select * exclude (year) from made where {scope.predicate(day)}")
 
 
-def _changes(lake: Lake, definition: Definition, versions: Mapping[str, int]) -> dict[str, Changes] | None:
+def changes_of(lake: Lake, definition: Definition, versions: Mapping[str, int]) -> dict[str, Changes] | None:
     """What came into each source since this table saw it; None where the table must be made anew."""
     stored = lake.open(definition.table)
     if stored is None or stored.transaction_version(DEFINITION) != definition.fingerprint:
@@ -176,36 +172,77 @@ def _changes(lake: Lake, definition: Definition, versions: Mapping[str, int]) ->
         if since > versions[source.name]:
             return None
         changes = lake.changes(source, since)
-        if changes is None or (changes.rows_removed and definition.touches):
+        if changes is None or (source.is_observations and changes.rows_removed and definition.by_days):
             return None
         found[source.name] = changes
     return found
 
 
+def _moved(changes: Changes) -> bool:
+    return bool(changes.files) or changes.rows_removed
+
+
 def _scope(lake: Lake, definition: Definition, changes: Mapping[str, Changes]) -> Scope | None:
-    """The coins and days that the changes touch; None where a changed file is gone."""
-    days: dict[str, tuple[date, date]] = {}
+    """The coins and days that the changes touch; None where that cannot be told, and for tables made whole."""
+    if not (definition.by_days or definition.until):
+        return None
+    scope = Scope({})
     for source in definition.reads:
-        if not changes[source.name].files:
+        if not _moved(changes[source.name]):
             continue
-        changed = lake.read_files(source, changes[source.name].files, f"coin_id, {source.dated_by}")
-        if changed is None:
+        observed = source.is_observations
+        found = _observed(lake, definition, source, changes) if observed else _noted(changes[source.name])
+        if found is None:
             return None
-        touched = changed.query("changed", definition.touches.format(moment=source.dated_by)).fetchall()
-        days = _merged(days, touched)
-    return Scope(days)
+        scope |= found if observed or not definition.touched else definition.touched(found, source.name)
+    return scope
 
 
-def _merged(days: Mapping[str, tuple[date, date]], more: Iterable[tuple[str, date, date]]) -> dict[str, Any]:
-    merged = dict(days)
-    for coin, first, last in more:
-        known_first, known_last = merged.get(coin, (first, last))
-        merged[coin] = (min(first, known_first), max(last, known_last))
-    return merged
+def _observed(lake: Lake, definition: Definition, source: Table, changes: Mapping[str, Changes]) -> Scope | None:
+    """The coins and days that new observations touch; None where a changed file is gone."""
+    sql = definition.touches.get(source.name)
+    if sql is None:
+        return Scope({})
+    changed = lake.read_files(source, changes[source.name].files, ", ".join(source.key))
+    if changed is None:
+        return None
+    touched = changed.query("changed", sql.format(moment=source.dated_by)).fetchall()
+    return Scope.of(row for row in touched if row[1] is not None)
+
+
+def _noted(changes: Changes) -> Scope | None:
+    """The coins and days that a gold table replaced, as its commits note them; None where one wrote it whole."""
+    scope = Scope({})
+    for note in changes.notes:
+        if note is None or note == WHOLE:
+            return None
+        scope |= Scope.from_text(note)
+    return scope
+
+
+def is_due(lake: Lake, definition: Definition, scope: Scope) -> bool:
+    """Whether a table that is made by months has to be made again: a month has ended, or its days were touched."""
+    until = _newest(lake, definition.table, definition.until)
+    days = [_newest(lake, source, source.dated_by) for source in definition.reads if source.dated_by == "day"]
+    newest = max((day for day in days if day), default=None)
+    return until is None or newest is None or month_finished(newest) > until or (bool(scope) and scope.first <= until)
+
+
+def month_finished(newest: date) -> date:
+    """The last day of the last month that has ended, where a day is the newest known."""
+    begun = (newest + timedelta(days=1)).replace(day=1)
+    return begun - timedelta(days=1)
+
+
+def _newest(lake: Lake, table: Table, column: str | None) -> date | None:
+    con = connect()
+    lake.attach(con, table, "looked_at")
+    found: date | None = con.sql(f"select max({column}) from looked_at").fetchall()[0][0]
+    return found
 
 
 def _why(definition: Definition, changes: Mapping[str, Changes] | None) -> str:
     if changes is None:
         return "first time, another definition, or rows taken away"
-    moved = [name for name, each in changes.items() if each.files or each.rows_removed]
-    return f"new in {', '.join(moved)}" if not definition.touches else "the log no longer reaches back"
+    moved = [name for name, each in changes.items() if _moved(each)]
+    return f"new in {', '.join(moved)}" if not definition.by_days else "a source was made anew"

@@ -67,7 +67,7 @@ JUMP_CAP_UP, JUMP_CAP_DOWN = 11.0, 0.05
 COIN = ["source", "coin_id"]
 DAY = [*COIN, "day"]
 
-TOUCHES = """
+_TOUCHES = """
     select coin_id, min(day) as first_day, max(day) + 1 as last_day from (
         select coin_id, ({moment} - interval 1 microsecond)::DATE
             - case when epoch({moment} - date_trunc('day', {moment})) between 1e-6 and 3600.999999
@@ -79,6 +79,7 @@ TOUCHES = """
 """SQL: the days that observations at `{moment}` of the relation `changed` may change, by coin: their own, the day
 before where they may stand in for its close (up to the end of the last second), and the day after, which opens
 there."""
+TOUCHES = dict.fromkeys(TABLE.reads, _TOUCHES)
 
 LOOKBACK_DAYS = 2
 """Days of observations before the first day touched that its row rests on."""

@@ -1,0 +1,188 @@
+"""What the rules' signals were worth on real histories: `python benchmarks/odds.py FOLDER > docs/signals.md`.
+
+The folder holds a file `<coin>.csv.gz` a coin with the columns day, open, high, low, close and volume.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coinlake.engine import engine
+from coinlake.engine.series import arrays, frame_of
+from coinlake.gold import backtests, indicators, signals
+from coinlake.gold.analyze import ITSELF
+from coinlake.gold.rules import idea, rules
+from coinlake.gold.rules.rule import QUIET, Rule
+
+Columns = dict[str, NDArray[Any]]
+
+AHEAD_DAYS = 30
+
+
+def days_of(folder: Path) -> Columns:
+    """The histories as rows of `gold.daily`, as far as indicators read them; a zero is unknown."""
+    parts = [_coin(path) for path in sorted(folder.glob("*.csv.gz"))]
+    return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
+
+
+def _coin(path: Path) -> Columns:
+    with gzip.open(path, "rt") as file:
+        read = [row for row in csv.DictReader(file) if float(row["close"] or 0) > 0]
+    close, high, low, volume = (
+        np.array([float(row[name] or 0) or np.nan for row in read]) for name in ("close", "high", "low", "volume")
+    )
+    n = len(read)
+    return {
+        "coin_id": np.array([path.name.removesuffix(".csv.gz")] * n, dtype=object),
+        "source": np.array(["histories"] * n, dtype=object),
+        "day": np.array([row["day"] for row in read], dtype="datetime64[D]"),
+        "close_usd": close,
+        "high_usd": np.fmax(high, close),
+        "low_usd": np.fmin(low, close),
+        "market_cap_usd": np.full(n, np.nan),
+        "volume_24h_usd": volume,
+        "range_is_sampled": np.zeros(n, dtype=bool),
+    }
+
+
+@dataclass(frozen=True)
+class Made:
+    """Gold of the histories, as columns."""
+
+    indicators: Columns
+    signals: Columns
+    backtests: Columns
+
+
+def gold_of(daily: Columns) -> Made:
+    """Indicators, signals and backtests, by the tables' own definitions."""
+    duck = engine("duckdb")
+    nothing: dict[str, Any] = {"day": "datetime64[D]", "peak_day": "datetime64[D]", "peak_usd": float}
+    own = {name: np.array([], dtype=nothing.get(name, object)) for name in indicators.CARRIES}
+    read = {"gold.daily": frame_of(duck, daily), ITSELF: frame_of(duck, own)}
+    read["gold.indicators"] = _held(duck, indicators.build(read, (), duck))
+    read["gold.signals"] = _held(duck, signals.build(read, (), duck))
+    found = backtests.build(read, (), duck)
+    return Made(
+        arrays(duck, read["gold.indicators"], ("coin_id", "day")),
+        arrays(duck, read["gold.signals"], ("coin_id", "day", "rule")),
+        arrays(duck, found, ("rule", "coin_id")),
+    )
+
+
+def _held(duck: Any, frame: Any) -> Any:
+    return duck.frame(duck.arrow(frame))
+
+
+# The page ------------------------------------------------------------------------------------------------------------
+
+_INTRO = """# Signals
+
+What each rule of `gold.signals` looks for, how often it fires, and what came of it on real histories. Made by
+`python benchmarks/odds.py`; a test fails when it lags.
+
+A rule fires on the close of a day, and the earliest trade counted here is at the close of the day after. An event needs
+known values on its day and the day before, of the same source, with no new unit of the price in between; recursive
+values must have converged; a coin that stands still (volatility under {quiet} a year) fires nothing. Strengths are
+comparable within a rule, not between rules.
+
+The histories are daily closes of {coins} coins from {first} to {last} ({days:,} days): large coins of 2022, looked at
+from 2022. Coins that died on the way are not among them, so **every number here is too good**, holding first of all.
+They come from another source than CoinGecko's, and two bull markets lie in them.
+
+How to read a table:
+
+- **events** and **a year**: how often the rule fired in all, and per coin and year.
+- **rose in 30 days**: of these events, in how many the close 31 days later was over that of the day after the event.
+  Beside it the base rate: the same share over all days of all coins that move. A signal whose share is the base rate
+  says nothing. Neighbouring events overlap, and coins rise and fall together: a few points of difference are noise.
+- **median**: of these 30-day returns, beside that of all days. No costs.
+- **followed**: the backtest over all coins in equal weights (`gold.backtests`, `coin_id` `*`): long from the close
+  after an event upwards until the one after an event downwards (or for the days named), {fee} basis points of fee and
+  {slip} of slippage a side, to the end of the last finished month. Holding pays for its one purchase. The excess is the
+  mean daily return over holding times 365, with its 95 % interval. The verdict corrects for all {tried} rows tried.
+  Holding these coins was very good in these years, so whatever was out of the market did worse, whether it knew
+  something or not: look at the share of days **in the market** and at the Sharpe ratio beside it.
+"""
+
+
+def page(made: Made) -> str:
+    """docs/signals.md."""
+    days = made.indicators
+    intro = _INTRO.format(
+        quiet=f"{100 * QUIET:.0f} %", coins=len(np.unique(days["coin_id"])), first=days["day"].min(),
+        last=days["day"].max(), days=len(days["day"]), fee=10, slip=5, tried=len(made.backtests["rule"]),
+    )  # fmt: skip
+    ahead = _ahead(days)
+    return "\n".join([intro, _base(days, ahead), *(_of(rule, made, ahead) for rule in rules().values())])
+
+
+def _ahead(days: Columns) -> NDArray[np.float64]:
+    """By row: the return from the close of the next day over 30 days; unknown where one of both is not known."""
+    coin = np.unique(days["coin_id"].astype(str), return_inverse=True)[1].astype(np.int64)
+    key = coin * 1_000_000 + days["day"].astype(np.int64)
+    place = np.minimum(np.searchsorted(key, key + AHEAD_DAYS + 1), len(key) - 1)
+    return np.where(key[place] == key + AHEAD_DAYS + 1, days["return_30d"][place], np.nan)
+
+
+def _base(days: Columns, ahead: NDArray[np.float64]) -> str:
+    known = ahead[(days["volatility_30d"] >= QUIET) & ~np.isnan(ahead)]
+    rose = f"the price rose in 30 days after {_share(known > 0)}"
+    return f"Of all {len(known):,} days, {rose}; the median return is {_gain(known)}.\n"
+
+
+def _of(rule: Rule, made: Made, ahead: NDArray[np.float64]) -> str:
+    days, events = made.indicators, made.signals
+    base = ahead[(days["volatility_30d"] >= QUIET) & ~np.isnan(ahead)]
+    years = len(days["day"]) / 365
+    lines = [f"## {rule.title}\n", f"Rule `{rule.name}`\n", f"{idea(rule)}\n", f"Strength: {rule.strength}.\n"]
+    lines += ["| direction | events | a year | rose in 30 days | base rate | median | of all days |"]
+    lines += ["| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    where = {(c, d): place for place, (c, d) in enumerate(zip(days["coin_id"], days["day"].tolist(), strict=True))}
+    for direction in ("up", "down") if rule.down else ("up",):
+        its = (events["rule"] == rule.name) & (events["direction"] == direction)
+        pairs = zip(events["coin_id"][its], events["day"][its].tolist(), strict=True)
+        found = ahead[[where[pair] for pair in pairs]]
+        known = found[~np.isnan(found)]
+        lines.append(
+            f"| {direction} | {int(its.sum()):,} | {its.sum() / years:.1f} | {_share(known > 0)} | {_share(base > 0)} "
+            f"| {_gain(known)} | {_gain(base)} |"
+        )
+    return "\n".join([*lines, "", _followed(rule, made.backtests)])
+
+
+def _followed(rule: Rule, tests: Columns) -> str:
+    mine = np.flatnonzero(tests["rule"] == rule.name)
+    (whole,) = mine[tests["coin_id"][mine] == "*"]
+    each = mine[tests["coin_id"][mine] != "*"]
+    row = {name: values[whole] for name, values in tests.items()}
+    exit_ = f"for {rule.holding_days} days" if rule.holding_days else "until the opposite event"
+    proven, excess = tests["q_value"][each] < backtests.CERTAIN, tests["excess_return"][each]
+    verdict = f"{row['verdict'][0].upper()}{row['verdict'][1:]}"
+    return (
+        f"Followed ({exit_}), {row['first_day']} to {row['until']}: {row['trades']:,} closed trades, of which "
+        f"{100 * row['win_rate']:.0f} % won; Sharpe {row['sharpe']:.2f} against {row['hold_sharpe']:.2f} of holding; "
+        f"deepest fall {-100 * row['maximum_drawdown']:.0f} % against {-100 * row['hold_maximum_drawdown']:.0f} %. "
+        f"**{verdict}.** Of {len(each)} coins alone, it did better than holding beyond what luck explains on "
+        f"{int((proven & (excess > 0)).sum())}, worse on {int((proven & (excess < 0)).sum())}.\n"
+    )
+
+
+def _share(rose: NDArray[np.bool_]) -> str:
+    return f"{100 * rose.mean():.0f} %" if len(rose) else "none"
+
+
+def _gain(values: NDArray[np.float64]) -> str:
+    return f"{100 * np.median(values):+.1f} %" if len(values) else "none"
+
+
+if __name__ == "__main__":
+    print(page(gold_of(days_of(Path(sys.argv[1])))).rstrip())

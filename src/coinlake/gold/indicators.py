@@ -1,0 +1,429 @@
+"""What a coin's days say: averages, momentum, bands, risk, and how it moves with bitcoin. One row for each day of
+`gold.daily` that has a price, computed from that day and those before it, within one source.
+
+Windows count days, not rows. A window needs nine tenths of its days, the day itself among them, and a history that
+reaches back to its first day; the 365-day high and low need 329 days, wherever they lie. A return needs both of its
+days. The recursive values (EMA, MACD, RSI, ATR, ADX) go on over a gap of up to three days as if it were not there, and
+begin anew after a longer one; `…_converged` tells when the weight of the value they began with is under 0.001.
+
+`is_break` marks a price in a new unit: twenty times the one before, or five times while the market cap did not even
+double. Nothing is compared across it, for that rise is nobody's gain. A fall is always believed. Volatility is of log
+returns, with the sample's standard deviation and 365 days a year; Sharpe and Sortino are of daily returns, without a
+risk-free rate; Bollinger's bands and the z-score take the population's deviation. ATR and ADX rest on each day's high
+and low: `range_is_sampled` says that some of these come from sampled prices, so the true ranges were wider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coinlake.engine import Engine, Frame, recursive
+from coinlake.engine.grid import Grid, blocks
+from coinlake.engine.series import arrays, frame_of
+from coinlake.engine.windows import Window, comoments, count, highest, lowest, moments
+from coinlake.gold.analyze import ITSELF
+from coinlake.gold.scope import EVERY, Scope
+from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table
+
+BITCOINS = ("bitcoin", "sim-bitcoin")
+"""Bitcoin's id, in the real market and in the simulated one; a lake is of one of them."""
+SMA, RETURNS, BETAS, VOLATILITIES = (7, 20, 50, 200), (1, 7, 30, 90, 365), (30, 90), (30, 90)
+YEAR_DAYS = 365
+
+
+def _usd(prose: str) -> Column:
+    return Column(Float64, prose, "USD", between=(0, None))
+
+
+def _converged(what: str) -> Column:
+    return Column(Boolean, f"whether {what} has forgotten what it began with", required=True)
+
+
+TABLE = Table(
+    "gold.indicators",
+    key=("coin_id", "day"),
+    columns={
+        "coin_id": Column(String, "CoinGecko id"),
+        "day": Column(Date, "UTC day"),
+        "source": Column(String, "whose observations the row and its windows rest on", required=True),
+        "close_usd": Column(Float64, "close of the day", "USD", required=True, between=(0, None)),
+        "is_break": Column(Boolean, "whether the price is in a new unit from here on", required=True),
+        "observations_in_run": Column(
+            Int64, "days the recursive values rest on, counted up to 250", "days", True, between=(1, 250)
+        ),
+        **{f"sma_{n}d": _usd(f"mean of the closes of {n} days") for n in SMA},
+        **{f"ema_{n}d": _usd(f"exponential average, 2/({n}+1) for the newest close") for n in recursive.EMA},
+        **{f"ema_{n}d_converged": _converged(f"`ema_{n}d`") for n in recursive.EMA},
+        "macd": Column(Float64, "EMA 12 minus EMA 26, begun on the same day", "USD"),
+        "macd_signal": Column(Float64, "EMA 9 of `macd`", "USD"),
+        "macd_histogram": Column(Float64, "`macd` minus `macd_signal`", "USD"),
+        "macd_converged": _converged("`macd_signal`"),
+        "rsi_14d": Column(Float64, "Wilder's relative strength: 50 for a flat price", "0 to 100", between=(0, 100)),
+        "rsi_14d_converged": _converged("`rsi_14d`"),
+        "bollinger_upper_20d": Column(Float64, "`sma_20d` plus two deviations", "USD"),
+        "bollinger_middle_20d": _usd("`sma_20d`"),
+        "bollinger_lower_20d": Column(Float64, "`sma_20d` minus two deviations", "USD"),
+        "percent_b_20d": Column(Float64, "where the close lies: 0 on the lower band, 1 on the upper; null if flat"),
+        "bandwidth_20d": Column(Float64, "distance of the bands over the middle", between=(0, None)),
+        **{
+            f"return_{n}d": Column(Float64, f"close over that of {n} days before, minus one", between=(-1, None))
+            for n in RETURNS
+        },
+        "log_return_1d": Column(Float64, "logarithm of close over that of the day before"),
+        "rate_of_change_14d": Column(Float64, "close over that of 14 days before, minus one", between=(-1, None)),
+        **{
+            f"volatility_{n}d": Column(Float64, f"yearly deviation of {n} daily log returns", between=(0, None))
+            for n in VOLATILITIES
+        },
+        "peak_usd": Column(Float64, "highest close so far", "USD", required=True, between=(0, None)),
+        "peak_day": Column(Date, "the last day that closed there", required=True),
+        "drawdown": Column(Float64, "close over the peak, minus one", required=True, between=(-1, 0)),
+        "days_since_peak": Column(Int64, "days since the peak", "days", required=True, between=(0, None)),
+        "z_score_20d": Column(Float64, "deviations of the close from `sma_20d`; null if flat"),
+        "high_365d_usd": _usd("highest close of 365 days"),
+        "low_365d_usd": _usd("lowest close of 365 days"),
+        "distance_high_365d": Column(Float64, "close over that high, minus one", between=(-1, 0)),
+        "distance_low_365d": Column(Float64, "close over that low, minus one", between=(0, None)),
+        **{f"beta_btc_{n}d": Column(Float64, f"slope of {n} daily log returns on bitcoin's") for n in BETAS},
+        **{
+            f"correlation_btc_{n}d": Column(
+                Float64, f"correlation of {n} daily log returns with bitcoin's", between=(-1, 1)
+            )
+            for n in BETAS
+        },
+        "sharpe_90d": Column(Float64, "mean over deviation of 90 daily returns, a year"),
+        "sortino_90d": Column(Float64, "mean over downside deviation of 90 daily returns, a year; null if none fell"),
+        "volume_z_score_30d": Column(Float64, "deviations of the 24-hour volume from its mean of 30 days"),
+        "atr_14d": _usd("Wilder's average true range"),
+        "atr_14d_converged": _converged("`atr_14d`"),
+        "adx_14d": Column(Float64, "Wilder's strength of trend", "0 to 100", between=(0, 100)),
+        "adx_14d_converged": _converged("`adx_14d`"),
+        "range_is_sampled": Column(
+            Boolean, "whether some of the last 94 highs and lows come from sampled prices", required=True
+        ),
+    },
+    grain="one day of one coin that has a price",
+    dated_by="day",
+    reads=("gold.daily",),
+    sorted_by=("coin_id", "day"),
+)
+
+LOOKBACK_DAYS = 1500
+"""Days before the first that are read: after so many, what a recursive value began with weighs under 1e-15."""
+CARRIES = ("coin_id", "day", "source", "peak_usd", "peak_day")
+"""What a row needs of all days before these: the highest close."""
+COMPANIONS = BITCOINS
+"""Coins that every other coin's rows rest on."""
+
+LONG_GAP_DAYS = 4
+"""Days from one observation to the next from which on recursive values begin anew."""
+LOST_AFTER_DAYS = 37
+"""The same for windows: the longest has no use for a history with a longer gap."""
+COUNTED = 250
+SAMPLED_FOR = 94
+"""Observations after which a range's weight in Wilder's average is under 0.001."""
+NEW_UNIT, PERHAPS_NEW_UNIT, CAP_FOLLOWED = 20.0, 5.0, 2.0
+EXTREMES_NEED = 329
+NOISE = 1e-12
+"""A deviation under this share of the mean is rounding, not movement."""
+
+SERIES = ("coin_id", "source")
+_READ = ("close_usd", "high_usd", "low_usd", "market_cap_usd", "volume_24h_usd", "range_is_sampled")
+
+Floats = NDArray[np.float64]
+Laid = dict[str, NDArray[Any]]
+
+
+def touched(scope: Scope, source: str) -> Scope:
+    """The days that rest on changed days of `gold.daily`: all that follow; of the others, those within a window of
+    bitcoin's returns.
+    """
+    bitcoins = [scope.days[coin] for coin in (*BITCOINS, EVERY) if coin in scope.days]
+    everyones = Scope.of((EVERY, first, last) for first, last in bitcoins)
+    return scope.lasting(None) | everyones.lasting(max(BETAS) + 1)
+
+
+def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
+    """The indicators of every day in `gold.daily` that has a price."""
+    daily = read["gold.daily"].select(*SERIES, "day", *_READ)
+    columns = arrays(engine, daily, (*SERIES, "day"))
+    columns = {name: values[columns["close_usd"] > 0] for name, values in columns.items()}
+    peaks = _peaks_before(arrays(engine, read[ITSELF].select(*CARRIES), (*SERIES, "day")))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        bitcoin = _bitcoins_returns(columns)
+        made = [_of_block(columns, rows, grid, bitcoin, peaks) for rows, grid in blocks(columns, SERIES)]
+    if not made:
+        return frame_of(engine, _nothing())
+    return frame_of(engine, {name: np.concatenate([each[name] for each in made]) for name in TABLE.columns})
+
+
+def _nothing() -> Laid:
+    empty: dict[Any, Any] = {Boolean: np.bool_, Int64: np.int64, Date: "datetime64[D]", String: object}
+    return {name: np.array([], dtype=empty.get(column.type, np.float64)) for name, column in TABLE.columns.items()}
+
+
+def _bitcoins_returns(columns: Laid) -> dict[int, float]:
+    """Bitcoin's daily log return by day since 1970, each within one source."""
+    mine = {name: values[np.isin(columns["coin_id"], BITCOINS)] for name, values in columns.items()}
+    found: dict[int, float] = {}
+    for rows, grid in blocks(mine, SERIES):
+        history = _history({name: mine[name][rows] for name in _READ}, grid)
+        returns = grid.rows(history.log_return)
+        known = ~np.isnan(returns)
+        found |= dict(zip((grid.origin + grid.place[known]).tolist(), returns[known].tolist(), strict=True))
+    return found
+
+
+def _peaks_before(columns: Laid) -> dict[tuple[str, str], tuple[float, int]]:
+    """By coin and source: the peak that the table's last earlier row knew, and its day since 1970."""
+    days = columns["peak_day"].astype("datetime64[D]").astype(np.int64)
+    keys = zip(columns["coin_id"], columns["source"], strict=True)
+    return dict(zip(keys, zip(columns["peak_usd"].tolist(), days.tolist(), strict=True), strict=True))
+
+
+@dataclass(frozen=True)
+class _History:
+    """Some series, laid out; with where each day's unbroken history begins."""
+
+    grid: Grid
+    close: Floats
+    high: Floats
+    low: Floats
+    volume: Floats
+    sampled: Floats
+    is_break: NDArray[np.bool_]
+    run: NDArray[np.int64]
+    begun: NDArray[np.int64]
+    unit: NDArray[np.int64]
+    log_return: Floats
+
+    def window(self, days: int) -> Window:
+        """The last so many days up to each."""
+        return Window(days, self.grid.origin)
+
+    def reaches(self, days: int) -> NDArray[np.bool_]:
+        """Whether the history goes on without a break for so many days before each day."""
+        reached: NDArray[np.bool_] = np.arange(self.grid.days) - self.begun >= days
+        return reached & ~np.isnan(self.close)
+
+
+def _history(columns: Laid, grid: Grid) -> _History:
+    close, high, low, cap, volume, sampled = (grid.lay(columns[name]) for name in _READ)
+    place = np.broadcast_to(np.arange(grid.days), grid.shape)
+    known = ~np.isnan(close)
+    newest = np.maximum.accumulate(np.where(known, place, -1), axis=1)
+    before = np.concatenate([np.full((len(close), 1), -1), newest[:, :-1]], axis=1)
+    rise, cap_rise = (_over(each, before) for each in (close, cap))
+    is_break = known & ((rise >= NEW_UNIT) | ((rise >= PERHAPS_NEW_UNIT) & (cap_rise <= CAP_FOLLOWED)))
+    gap = np.where(before < 0, grid.days + LOST_AFTER_DAYS, place - before)
+    history = _History(
+        grid, close, high, low, volume, sampled, is_break,
+        run=_since(known & (is_break | (gap > LONG_GAP_DAYS))),
+        begun=_since(known & (is_break | (gap > LOST_AFTER_DAYS))),
+        unit=np.cumsum(is_break, axis=1),
+        log_return=np.full(grid.shape, np.nan),
+    )  # fmt: skip
+    return replace(history, log_return=np.log1p(_return(history, 1)))
+
+
+def _over(values: Floats, before: NDArray[np.int64]) -> Floats:
+    """Each value over that of the observation before it."""
+    earlier = np.where(before >= 0, np.take_along_axis(values, np.maximum(before, 0), 1), np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(earlier > 0, values / earlier, np.nan)
+
+
+def _since(begins: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The place of the last beginning up to each day."""
+    found: NDArray[np.int64] = np.maximum.accumulate(np.where(begins, np.arange(begins.shape[1]), -1), axis=1)
+    return found
+
+
+def _return(history: _History, days: int) -> Floats:
+    """Close over that of so many days before, minus one; unknown across a new unit."""
+    found = np.full(history.grid.shape, np.nan)
+    if days < history.grid.days:
+        close, unit = history.close, history.unit
+        ratio = close[:, days:] / close[:, :-days] - 1
+        found[:, days:] = np.where(unit[:, days:] == unit[:, :-days], ratio, np.nan)
+    return found
+
+
+def _of_block(
+    columns: Laid, rows: slice, grid: Grid, bitcoin: Mapping[int, float], peaks: Mapping[tuple[str, str], Any]
+) -> Laid:
+    mine = {name: values[rows] for name, values in columns.items()}
+    history = _history({name: mine[name] for name in _READ}, grid)
+    names = [(mine["coin_id"][start], mine["source"][start]) for start in grid.starts]
+    laid = {
+        "is_break": history.is_break,
+        **_averages(history),
+        **_returns(history),
+        **_risks(history),
+        **_with_bitcoin(history, bitcoin),
+        **_extremes(history),
+        **_peaks(history, [peaks.get(name) for name in names]),
+        **_recursives(history),
+    }
+    made = {**{name: mine[name] for name in (*SERIES, "day", "close_usd")}, **_of_rows(grid, laid)}
+    return {name: made[name] for name in TABLE.columns}
+
+
+def _of_rows(grid: Grid, laid: Laid) -> Laid:
+    """Values of the rows, in the types of the contract; what is not finite is not known."""
+    made = {name: grid.rows(values) for name, values in laid.items()}
+    made["peak_day"] = made["peak_day"].astype(np.int64).astype("datetime64[D]")
+    return {
+        name: np.where(np.isfinite(values), values, np.nan) if values.dtype.kind == "f" else values
+        for name, values in made.items()
+    }
+
+
+def _enough(known: Floats, days: int) -> NDArray[np.bool_]:
+    """Nine tenths of a window's days."""
+    return known >= days - days // 10
+
+
+def _averages(history: _History) -> Laid:
+    made: Laid = {}
+    for days in SMA:
+        window = moments(history.close, history.window(days))
+        known = _enough(window.known, days) & history.reaches(days - 1)
+        made[f"sma_{days}d"] = np.where(known, window.mean, np.nan)
+        if days == 20:
+            made |= _bands(history.close, made["sma_20d"], np.sqrt(window.squares / window.known))
+    volume = moments(history.volume, history.window(30))
+    deviation = _moving(np.sqrt(volume.squares / (volume.known - 1)), volume.mean)
+    known = _enough(volume.known, 30) & history.reaches(29)
+    made["volume_z_score_30d"] = np.where(known, (history.volume - volume.mean) / deviation, np.nan)
+    return made
+
+
+def _moving(deviation: Floats, mean: Floats) -> Floats:
+    """A deviation to divide by: unknown where nothing moved."""
+    return np.where(deviation > np.abs(mean) * NOISE, deviation, np.nan)
+
+
+def _bands(close: Floats, middle: Floats, deviation: Floats) -> Laid:
+    moving = _moving(deviation, middle)
+    z = (close - middle) / moving
+    return {
+        "bollinger_upper_20d": middle + 2 * deviation,
+        "bollinger_middle_20d": middle,
+        "bollinger_lower_20d": middle - 2 * deviation,
+        "percent_b_20d": z / 4 + 0.5,
+        "bandwidth_20d": np.where(np.isnan(middle), np.nan, 4 * deviation / middle),
+        "z_score_20d": z,
+    }
+
+
+def _returns(history: _History) -> Laid:
+    return {
+        **{f"return_{days}d": _return(history, days) for days in RETURNS},
+        "log_return_1d": history.log_return,
+        "rate_of_change_14d": _return(history, 14),
+    }
+
+
+def _risks(history: _History) -> Laid:
+    made: Laid = {}
+    for days in VOLATILITIES:
+        window = moments(history.log_return, history.window(days))
+        known = _enough(window.known, days) & history.reaches(days)
+        made[f"volatility_{days}d"] = np.where(known, np.sqrt(window.squares / (window.known - 1) * YEAR_DAYS), np.nan)
+    returns = np.expm1(history.log_return)
+    window = moments(returns, history.window(90))
+    downside = moments(np.minimum(returns, 0) ** 2, history.window(90)).mean
+    known = _enough(window.known, 90) & history.reaches(90)
+    for name, deviation in (("sharpe", np.sqrt(window.squares / (window.known - 1))), ("sortino", np.sqrt(downside))):
+        made[f"{name}_90d"] = np.where(
+            known & (deviation > NOISE), window.mean / np.maximum(deviation, NOISE) * np.sqrt(YEAR_DAYS), np.nan
+        )
+    return made
+
+
+def _with_bitcoin(history: _History, bitcoin: Mapping[int, float]) -> Laid:
+    made: Laid = {}
+    days = range(history.grid.origin, history.grid.origin + history.grid.days)
+    market = np.broadcast_to([bitcoin.get(day, np.nan) for day in days], history.grid.shape)
+    for length in BETAS:
+        pair = comoments(history.log_return, market, history.window(length))
+        known = _enough(pair.known, length) & history.reaches(length)
+        of_market = np.where(known & (pair.squares_y > length * NOISE**2), pair.squares_y, np.nan)
+        of_coin = np.where(pair.squares_x > length * NOISE**2, pair.squares_x, np.nan)
+        made[f"beta_btc_{length}d"] = pair.products / of_market
+        made[f"correlation_btc_{length}d"] = np.clip(pair.products / np.sqrt(of_market * of_coin), -1.0, 1.0)
+    return made
+
+
+def _extremes(history: _History) -> Laid:
+    window = history.window(YEAR_DAYS)
+    known, high, low = (_by_unit(history, each, window) for each in (count, highest, lowest))
+    enough = (known >= EXTREMES_NEED) & ~np.isnan(history.close)
+    high, low = np.where(enough, high, np.nan), np.where(enough, low, np.nan)
+    return {
+        "high_365d_usd": high,
+        "low_365d_usd": low,
+        "distance_high_365d": history.close / high - 1,
+        "distance_low_365d": history.close / low - 1,
+    }
+
+
+def _by_unit(history: _History, of: Any, window: Window) -> Floats:
+    """A window's result from the days in the same unit alone."""
+    made: Floats = of(history.close, window)
+    for unit in range(1, int(history.unit.max()) + 1):
+        rows = np.flatnonzero(history.unit.max(axis=1) >= unit)
+        mine = history.unit[rows] == unit
+        made[rows] = np.where(mine, of(np.where(mine, history.close[rows], np.nan), window), made[rows])
+    return made
+
+
+def _peaks(history: _History, before: Sequence[tuple[float, int] | None]) -> Laid:
+    """The highest close so far in the same unit, and when it was last reached."""
+    close, place = history.close, np.arange(history.grid.days)
+    peak, at = np.empty_like(close), np.empty(close.shape, dtype=np.int64)
+    for series, unit in _units(history):
+        mine = history.unit[series] == unit
+        earlier, earlier_at = (before[series] if unit == 0 else None) or (-np.inf, 0)
+        known = np.where(np.isnan(close[series][mine]), -np.inf, close[series][mine])
+        highest_so_far = np.maximum(np.maximum.accumulate(known), earlier)
+        reached = np.where(known >= highest_so_far, place[mine] + history.grid.origin, earlier_at)
+        peak[series][mine] = highest_so_far
+        at[series][mine] = np.maximum.accumulate(reached)
+    return {
+        "peak_usd": peak,
+        "peak_day": at,
+        "drawdown": close / peak - 1,
+        "days_since_peak": place + history.grid.origin - at,
+    }
+
+
+def _units(history: _History) -> Iterator[tuple[int, int]]:
+    for series, last in enumerate(history.unit[:, -1].tolist()):
+        yield from ((series, unit) for unit in range(last + 1))
+
+
+def _recursives(history: _History) -> Laid:
+    """TA-Lib over each run: the days known since the last long gap or new unit, as if they followed each other."""
+    names = [*(f"ema_{n}d" for n in recursive.EMA), "macd", "macd_signal", "macd_histogram", "rsi_14d"]
+    made: Laid = {name: np.full(history.grid.shape, np.nan) for name in (*names, "atr_14d", "adx_14d")}
+    observed = np.zeros(history.grid.shape, dtype=np.int64)
+    sampled = np.zeros(history.grid.shape, dtype=bool)
+    for series in range(len(history.close)):
+        known = np.flatnonzero(~np.isnan(history.close[series]))
+        begins = np.flatnonzero(np.diff(history.run[series][known], prepend=-1))
+        for days in np.split(known, begins[1:]):
+            close, high, low = (each[series, days] for each in (history.close, history.high, history.low))
+            for name, values in (recursive.of_closes(close) | recursive.of_ranges(high, low, close)).items():
+                made[name][series, days] = values
+            observed[series, days] = np.arange(1, len(days) + 1)
+            total = np.cumsum(history.sampled[series, days])
+            sampled[series, days] = total > np.r_[np.zeros(SAMPLED_FOR), total[:-SAMPLED_FOR]][: len(total)]
+    converged = {f"{name}_converged": each for name, each in recursive.converged(observed).items()}
+    return {**made, **converged, "observations_in_run": np.minimum(observed, COUNTED), "range_is_sampled": sampled}

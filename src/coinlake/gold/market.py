@@ -1,0 +1,304 @@
+"""The market day by day: how large it is, how much of it is bitcoin's, how many coins take part in a move, how far they
+lie apart, and how greedy it is.
+
+The universe of a day is who was there on that day: the coins of the market list that was seen on it, down to the rank
+by which a tenth of the ranks is missing, 250 at most. Where no list was seen, or the coins were chosen by name, the
+coins that the lake follows stand in and the row says `survivorship_biased`: they may have been chosen for what
+happened later. Dead coins stay in the days they were in. Shares are of the coins for which the value is known; null
+where it is known of none.
+
+`fear_greed` is the mean of its five parts that are known (three at least), each 0 (fear) to 100 (greed), each against
+the 365 days up to the day: momentum (bitcoin's close over its 50-day average), volatility (bitcoin's over 30 days,
+turned round), breadth (share of coins above their 50-day average), strength (new 365-day highs less new lows, of the
+coins), dominance (bitcoin's share of the universe, turned round: money flees into bitcoin). All weigh the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coinlake.engine import Engine, Frame
+from coinlake.engine.series import arrays, frame_of
+from coinlake.gold.indicators import BITCOINS
+from coinlake.gold.scope import Scope
+from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table
+
+LARGEST = 250
+"""Most coins in the universe of a day."""
+RANKS_KNOWN = 0.9
+"""Share of the ranks that must be known for the universe to be that of the day."""
+ETHERS = ("ethereum", "sim-ethereum")
+STABLE, PEG = 0.10, (0.9, 1.1)
+"""A coin with at most this yearly volatility over 90 days, that closed so near to a dollar, counts as a stablecoin."""
+PARTS = ("momentum", "volatility", "breadth", "strength", "dominance")
+PARTS_NEEDED, YEAR_DAYS, RANKED_AGAINST = 3, 365, 90
+
+
+def _share(prose: str) -> Column:
+    return Column(Float64, prose, "share", between=(0, 1))
+
+
+def _count(prose: str) -> Column:
+    return Column(Int64, prose, "coins", True, between=(0, None))
+
+
+TABLE = Table(
+    "gold.market",
+    key=("day",),
+    columns={
+        "day": Column(Date, "UTC day"),
+        "universe_coins": _count("coins in the universe of the day"),
+        "survivorship_biased": Column(
+            Boolean, "whether the universe is who is followed now, not who was there then", required=True
+        ),
+        "total_market_cap_usd": Column(Float64, "market capitalisation of the universe", "USD", between=(0, None)),
+        "total_volume_24h_usd": Column(Float64, "volume of the universe", "USD", between=(0, None)),
+        "bitcoin_dominance": _share("bitcoin's part of that capitalisation"),
+        "ether_dominance": _share("ether's part of it"),
+        "global_market_cap_usd": Column(Float64, "of all coins, as CoinGecko says", "USD", between=(0, None)),
+        "bitcoin_dominance_global": _share("bitcoin's part of that, as CoinGecko says"),
+        "ether_dominance_global": _share("ether's part of that, as CoinGecko says"),
+        "above_sma_50d": _share("coins that closed above their 50-day average"),
+        "above_sma_200d": _share("coins that closed above their 200-day average"),
+        "advancers": _count("coins that rose"),
+        "decliners": _count("coins that fell"),
+        "new_highs_365d": _count("coins at their highest close of 365 days"),
+        "new_lows_365d": _count("coins at their lowest close of 365 days"),
+        "herfindahl": _share("sum of the squared shares in the capitalisation: 1 is one coin"),
+        "herfindahl_without_stablecoins": _share("the same, without stablecoins"),
+        "market_return_1d": Column(
+            Float64, "mean daily return, weighed by the day before's capitalisation", between=(-1, None)
+        ),
+        "dispersion_1d": Column(Float64, "deviation of the daily returns across coins", between=(0, None)),
+        "average_correlation_btc_30d": Column(Float64, "mean over the coins but bitcoin", between=(-1, 1)),
+        "median_volatility_30d": Column(Float64, "median over the coins", between=(0, None)),
+        "best_coin_id": Column(String, "the coin that rose most"),
+        "best_return_1d": Column(Float64, "its daily return", between=(-1, None)),
+        "worst_coin_id": Column(String, "the coin that fell most"),
+        "worst_return_1d": Column(Float64, "its daily return", between=(-1, None)),
+        "fear_greed": Column(Float64, "mean of the parts", "0 to 100", between=(0, 100)),
+        **{f"fear_greed_{part}": Column(Float64, f"its part {part}", "0 to 100", between=(0, 100)) for part in PARTS},
+    },
+    grain="one UTC day",
+    dated_by="day",
+    reads=("silver.markets", "silver.global_market", "gold.daily", "gold.indicators"),
+    sorted_by=("day",),
+)
+
+_DAYS = "select '*', min(({moment} - interval 1 microsecond)::DATE), max(({moment})::DATE) + 366 from changed"
+TOUCHES = {"silver.markets": _DAYS, "silver.global_market": _DAYS}
+"""SQL: the days that a look at the market may change: its own, and the year that is ranked against it."""
+LOOKBACK_DAYS = YEAR_DAYS + 1
+
+Columns = Mapping[str, NDArray[Any]]
+_OF_COIN = ("sma_50d", "sma_200d", "return_1d", "distance_high_365d", "distance_low_365d")
+_OF_BITCOIN = ("sma_50d", "volatility_30d")
+_GLOBAL = {
+    "global_market_cap_usd": "total_market_cap_usd",
+    "bitcoin_dominance_global": "bitcoin_dominance_percent",
+    "ether_dominance_global": "ether_dominance_percent",
+}
+_RISKS = ("correlation_btc_30d", "volatility_30d", "volatility_90d")
+
+
+def touched(scope: Scope, source: str) -> Scope:
+    """The days that rest on changed days of a coin: its own, and the year that is ranked against them."""
+    return scope.everyone().lasting(YEAR_DAYS + 1)
+
+
+def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
+    """One row for each day on which a coin closed."""
+    closes = read["gold.daily"].select("coin_id", "day", "close_usd", "market_cap_usd", "volume_24h_usd")
+    said = read["gold.indicators"].select("coin_id", "day", *_OF_COIN, *_RISKS)
+    coins = arrays(engine, closes.join(said, on=["coin_id", "day"], how="left"), ("day", "coin_id"))
+    lists = arrays(engine, read["silver.markets"].select("coin_id", "observed_at", "rank"), ("observed_at", "coin_id"))
+    ranks = _ranks(lists)
+    rows = [_of_day(day, ranks.get(day["day"][0])) for day in _days(coins)]
+    for earlier, row in pairwise([{}, *rows]):
+        row["market_return_1d"] = _weighed(earlier, row)
+    _against_the_year(rows)
+    looks = ("observed_at", *_GLOBAL.values())
+    whole = _newest_looks(arrays(engine, read["silver.global_market"].select(*looks), ("observed_at",)))
+    return frame_of(engine, {name: _column(name, column, rows, whole) for name, column in TABLE.columns.items()})
+
+
+def _days(coins: Columns) -> Iterator[Columns]:
+    """The rows of each day in turn."""
+    days = coins["day"]
+    starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]]).tolist() if len(days) else []
+    for start, end in pairwise([*starts, len(days)]):
+        yield {name: values[start:end] for name, values in coins.items()}
+
+
+def _day_of(moments: NDArray[Any]) -> NDArray[Any]:
+    """The day that each moment belongs to: 00:00 is the last of the day before."""
+    return (moments - np.timedelta64(1, "us")).astype("datetime64[D]")
+
+
+def _ranks(lists: Columns) -> dict[Any, dict[str, float]]:
+    """By day, the rank of each coin when it was last listed on it."""
+    found: dict[Any, dict[str, float]] = {}
+    known = ~np.isnan(lists["rank"].astype(float))
+    for day, coin, rank in zip(_day_of(lists["observed_at"]), lists["coin_id"], lists["rank"], strict=True):
+        found.setdefault(day, {})[coin] = float(rank)
+    return found if known.any() else {}
+
+
+def _of_day(day: Columns, ranks: Mapping[str, float] | None) -> dict[str, Any]:
+    """What one day's coins say together; `_caps` is kept for the next day's return."""
+    members = _were_there(ranks) if ranks else frozenset()
+    inside = np.array([coin in members for coin in day["coin_id"]], dtype=bool)
+    biased = not inside.any()
+    if biased:
+        size = np.where(np.isnan(day["market_cap_usd"]), -1.0, day["market_cap_usd"])
+        inside = np.isin(np.arange(len(size)), np.argsort(-size, kind="stable")[:LARGEST])
+    mine = {name: values[inside] for name, values in day.items()}
+    cap, returns = mine["market_cap_usd"], mine["return_1d"]
+    return {
+        "day": day["day"][0],
+        "universe_coins": int(inside.sum()),
+        "survivorship_biased": biased,
+        "total_market_cap_usd": _total(cap),
+        "total_volume_24h_usd": _total(mine["volume_24h_usd"]),
+        **_dominance(mine, cap),
+        **{f"above_{name}": _share_of(mine["close_usd"] > mine[name], mine[name]) for name in ("sma_50d", "sma_200d")},
+        "advancers": int((returns > 0).sum()),
+        "decliners": int((returns < 0).sum()),
+        "new_highs_365d": int((mine["distance_high_365d"] == 0).sum()),
+        "new_lows_365d": int((mine["distance_low_365d"] == 0).sum()),
+        "dispersion_1d": float(np.nanstd(returns)) if (~np.isnan(returns)).sum() > 1 else np.nan,
+        "average_correlation_btc_30d": _mean(mine["correlation_btc_30d"][~np.isin(mine["coin_id"], BITCOINS)]),
+        "median_volatility_30d": _median(mine["volatility_30d"]),
+        **_movers(mine["coin_id"], returns),
+        "_caps": dict(zip(mine["coin_id"], cap.tolist(), strict=True)),
+        "_returns": dict(zip(mine["coin_id"], returns.tolist(), strict=True)),
+        **_parts(mine),
+    }
+
+
+def _were_there(ranks: Mapping[str, float]) -> frozenset[str]:
+    """The coins of a list, down to the rank by which more than a tenth of the ranks is missing."""
+    listed = sorted((rank, coin) for coin, rank in ranks.items() if rank == rank)[:LARGEST]
+    enough = [number for number, (rank, _) in enumerate(listed, start=1) if number >= RANKS_KNOWN * rank]
+    return frozenset(coin for _, coin in listed[: max(enough, default=0)])
+
+
+def _total(values: NDArray[Any]) -> float:
+    return math.fsum(values[~np.isnan(values)]) if (~np.isnan(values)).any() else math.nan
+
+
+def _mean(values: NDArray[Any]) -> float:
+    known = values[~np.isnan(values)]
+    return math.fsum(known) / len(known) if len(known) else math.nan
+
+
+def _median(values: NDArray[Any]) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else math.nan
+
+
+def _share_of(holds: NDArray[np.bool_], known: NDArray[Any]) -> float:
+    """Share of the coins of which a value is known."""
+    return float(holds[~np.isnan(known)].mean()) if (~np.isnan(known)).any() else math.nan
+
+
+def _dominance(mine: Columns, cap: NDArray[Any]) -> dict[str, float]:
+    def shares(of: NDArray[np.bool_], among: NDArray[np.bool_]) -> NDArray[Any]:
+        total = _total(cap[among])
+        return cap[of & among & ~np.isnan(cap)] / total if total > 0 else np.array([])
+
+    every = np.ones(len(cap), dtype=bool)
+    near = (mine["close_usd"] >= PEG[0]) & (mine["close_usd"] <= PEG[1])
+    moving = ~(near & (mine["volatility_90d"] <= STABLE))
+    made = {
+        "bitcoin_dominance": shares(np.isin(mine["coin_id"], BITCOINS), every),
+        "ether_dominance": shares(np.isin(mine["coin_id"], ETHERS), every),
+        "herfindahl": shares(every, every) ** 2,
+        "herfindahl_without_stablecoins": shares(every, moving) ** 2,
+    }
+    return {name: min(float(each.sum()), 1.0) if len(each) else math.nan for name, each in made.items()}
+
+
+def _movers(coins: NDArray[Any], returns: NDArray[Any]) -> dict[str, Any]:
+    if np.isnan(returns).all():
+        return {"best_coin_id": None, "best_return_1d": np.nan, "worst_coin_id": None, "worst_return_1d": np.nan}
+    best, worst = int(np.nanargmax(returns)), int(np.nanargmin(returns))
+    return {
+        "best_coin_id": coins[best],
+        "best_return_1d": float(returns[best]),
+        "worst_coin_id": coins[worst],
+        "worst_return_1d": float(returns[worst]),
+    }
+
+
+def _parts(mine: Columns) -> dict[str, float]:
+    """What the parts of `fear_greed` rest on: the larger, the greedier."""
+    bitcoin = np.flatnonzero(np.isin(mine["coin_id"], BITCOINS))
+    his = {name: float(mine[name][bitcoin[0]]) if len(bitcoin) else math.nan for name in (*_OF_BITCOIN, "close_usd")}
+    highs = mine["distance_high_365d"]
+    return {
+        "_momentum": his["close_usd"] / his["sma_50d"] - 1,
+        "_volatility": -his["volatility_30d"],
+        "_breadth": _share_of(mine["close_usd"] > mine["sma_50d"], mine["sma_50d"]),
+        "_strength": _share_of(highs == 0, highs) - _share_of(mine["distance_low_365d"] == 0, highs),
+        "_dominance": -_dominance(mine, mine["market_cap_usd"])["bitcoin_dominance"],
+    }
+
+
+def _weighed(earlier: Mapping[str, Any], row: Mapping[str, Any]) -> float:
+    """The mean return, weighed by the capitalisation of the day before, of the coins that have both."""
+    if not earlier or row["day"] - earlier["day"] != np.timedelta64(1, "D"):
+        return math.nan
+    pairs = [(earlier["_caps"].get(coin, math.nan), back) for coin, back in row["_returns"].items()]
+    known = [(cap, back) for cap, back in pairs if cap > 0 and back == back]
+    total = math.fsum(cap for cap, _ in known)
+    return math.fsum(cap * back for cap, back in known) / total if known else math.nan
+
+
+def _against_the_year(rows: list[dict[str, Any]]) -> None:
+    """Each part's place among its values of the year up to the day, and the mean of the parts."""
+    numbers = np.array([row["day"] for row in rows], dtype="datetime64[D]").astype(np.int64)
+    for part in PARTS:
+        values = np.array([row[f"_{part}"] for row in rows])
+        for place, row in enumerate(rows):
+            year = values[np.searchsorted(numbers, numbers[place] - YEAR_DAYS, side="right") : place + 1]
+            row[f"fear_greed_{part}"] = _place(year[~np.isnan(year)], values[place])
+    for row in rows:
+        known = [row[f"fear_greed_{part}"] for part in PARTS if row[f"fear_greed_{part}"] == row[f"fear_greed_{part}"]]
+        row["fear_greed"] = math.fsum(known) / len(known) if len(known) >= PARTS_NEEDED else math.nan
+
+
+def _place(year: NDArray[Any], value: float) -> float:
+    """Where a value lies among those of a year: 0 is the lowest, 100 the highest, ties in the middle."""
+    if math.isnan(value) or len(year) < RANKED_AGAINST:
+        return math.nan
+    others = len(year) - 1
+    return float(100 * ((year < value).sum() + ((year == value).sum() - 1) / 2) / others)
+
+
+def _newest_looks(looks: Columns) -> dict[Any, dict[str, float]]:
+    """By day, what CoinGecko said of the whole market when it was last asked on it."""
+    days = _day_of(looks["observed_at"])
+    return {
+        day: {
+            name: float(looks[source][place]) / (100 if source.endswith("percent") else 1)
+            for name, source in _GLOBAL.items()
+        }
+        for place, day in enumerate(days)
+    }
+
+
+def _column(
+    name: str, column: Column, rows: Sequence[Mapping[str, Any]], whole: Mapping[Any, Mapping[str, float]]
+) -> NDArray[Any]:
+    """One column of the table, in the type of its contract."""
+    if name in _GLOBAL:
+        return np.array([whole.get(row["day"], {}).get(name, math.nan) for row in rows], dtype=float)
+    dtype: dict[Any, Any] = {Boolean: np.bool_, Int64: np.int64, Date: "datetime64[D]", String: object}
+    return np.array([row[name] for row in rows], dtype=dtype.get(column.type, np.float64))

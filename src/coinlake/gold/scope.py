@@ -1,0 +1,135 @@
+"""Which days of which coins a change touches. What is not named stays as it is.
+
+A scope travels: the commit that replaces some days of a table notes them, and the tables that read it ask the commits
+since the version they have seen which days of their own rest on those.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from coinlake.duck import quoted
+
+EVERY = "*"
+"""Stands for every coin."""
+END = date(2200, 1, 1)
+"""The last day of a span that goes on to the end of the history."""
+_BEGIN = date(1700, 1, 1)
+
+Span = tuple[date, date]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Days to make again, by coin or for `EVERY` coin: first and last day, both included."""
+
+    days: Mapping[str, Span]
+
+    @staticmethod
+    def of(touched: Iterable[tuple[str, date, date]]) -> Scope:
+        """The scope of (coin, first day, last day); several of one coin become the span over all of them."""
+        days: dict[str, Span] = {}
+        for coin, first, last in touched:
+            known = days.get(coin, (first, last))
+            days[coin] = (min(first, known[0]), max(last, known[1]))
+        return Scope(days)
+
+    def __bool__(self) -> bool:
+        """Whether it names any day."""
+        return bool(self.days)
+
+    def __or__(self, other: Scope) -> Scope:
+        """What either names."""
+        return Scope.of([*self.touched(), *other.touched()])
+
+    def touched(self) -> list[tuple[str, date, date]]:
+        """Coin, first and last day."""
+        return [(coin, first, last) for coin, (first, last) in self.days.items()]
+
+    @property
+    def first(self) -> date:
+        """The earliest day of any coin."""
+        return min(first for first, _ in self.days.values())
+
+    @property
+    def last(self) -> date:
+        """The latest day of any coin."""
+        return max(last for _, last in self.days.values())
+
+    def lasting(self, days_after: int | None) -> Scope:
+        """The same coins, so many days longer; to the end of the history with None."""
+        return Scope({coin: (first, _later(last, days_after)) for coin, (first, last) in self.days.items()})
+
+    def everyone(self) -> Scope:
+        """The same days of every coin."""
+        return Scope({EVERY: (self.first, self.last)}) if self else self
+
+    def with_coins(self, coins: Iterable[str]) -> Scope:
+        """These coins as well, over all of the days."""
+        return self | Scope({coin: (self.first, self.last) for coin in coins}) if self else self
+
+    def predicate(self, day: str = "day", before: int = 0) -> str:
+        """SQL that is true for the rows of exactly these coins and days; of so many days before as well, if asked."""
+        terms = [
+            f"({_of(coins)}{_years(first, last)} "
+            f"and {day} >= cast('{first}' as date) and {day} <= cast('{last}' as date))"
+            for (first, last), coins in self._spans(before)
+        ]
+        return " or ".join(terms) or "false"
+
+    def moments(self, moment: str, before: int) -> str:
+        """SQL that is true for what was observed on these days, so many before, or until the next day has ended."""
+        terms = [
+            f"({_of(coins)}{_years(first, _later(last, 2))} and {moment} >= {_midnight(first)} "
+            f"and {moment} < {_midnight(_later(last, 2))})"
+            for (first, last), coins in self._spans(before)
+        ]
+        return " or ".join(terms) or "false"
+
+    def earlier(self, day: str, before: int) -> str:
+        """SQL that is true for the rows of these coins that lie more than so many days before their first."""
+        terms = [f"({_of(coins)}{day} < cast('{first}' as date))" for (first, _), coins in self._spans(before)]
+        return " or ".join(terms) or "false"
+
+    def to_text(self) -> str:
+        """As a commit notes it; coins with the same days share an entry."""
+        return json.dumps([[str(first), str(last), coins] for (first, last), coins in self._spans()])
+
+    @staticmethod
+    def from_text(text: str) -> Scope:
+        """The scope that a commit noted."""
+        return Scope.of(
+            (coin, date.fromisoformat(first), date.fromisoformat(last))
+            for first, last, coins in json.loads(text)
+            for coin in coins
+        )
+
+    def _spans(self, before: int = 0) -> list[tuple[Span, list[str]]]:
+        """The coins of each span, which begins so many days earlier."""
+        spans: dict[Span, list[str]] = {}
+        for coin, (first, last) in sorted(self.days.items()):
+            spans.setdefault((_earlier(first, before), last), []).append(coin)
+        return sorted(spans.items())
+
+
+def _of(coins: list[str]) -> str:
+    return "" if EVERY in coins else f"coin_id in ({', '.join(map(quoted, coins))}) and "
+
+
+def _years(first: date, last: date) -> str:
+    return f"year >= {first.year} and year <= {last.year}"
+
+
+def _midnight(day: date) -> str:
+    return f"cast('{day}' as timestamp with time zone)"
+
+
+def _earlier(day: date, days: int) -> date:
+    return day - timedelta(days=days) if (day - _BEGIN).days > days else _BEGIN
+
+
+def _later(day: date, days: int | None) -> date:
+    return END if days is None or (END - day).days <= days else day + timedelta(days=days)

@@ -1,0 +1,133 @@
+"""What happened to a coin, by a rule that can be judged: sparse events, each with its direction, how strong it is, the
+numbers it rests on, and a sentence.
+
+An event needs the values of its day and of the day before: what is unknown, has not converged, lies beyond a missing
+day, a new unit of the price (a redenomination) or another source, fires nothing. A coin known to stand still
+(volatility of 30 days under 10 % a year: a peg) fires nothing either. An event is known at the close of its day, and
+`tradable_on` is the day after: no backtest here trades earlier. What a strength means differs by rule, and is told with
+each in docs/signals.md; within a rule the larger is the stronger.
+
+Rows of rules that compare coins say `survivorship_biased`, unless `gold.market` knows the universe of that day and of
+the day before as it was then: among coins of which only survivors are known, the best tenth is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coinlake.engine import Engine, Frame
+from coinlake.engine.series import arrays, frame_of
+from coinlake.gold.rules import rules
+from coinlake.gold.rules.rule import ONE_DAY, Days, Fired, Rule
+from coinlake.gold.scope import Scope
+from coinlake.table import Boolean, Column, Date, Float64, String, Table
+
+TABLE = Table(
+    "gold.signals",
+    key=("coin_id", "day", "rule"),
+    columns={
+        "coin_id": Column(String, "CoinGecko id"),
+        "day": Column(Date, "UTC day at whose close the event is known"),
+        "rule": Column(String, "the rule's name", one_of=tuple(rules())),
+        "direction": Column(String, "which way it points", required=True, one_of=("up", "down")),
+        "strength": Column(Float64, "how strong, in the rule's own measure", required=True, between=(0, 1)),
+        "close_usd": Column(Float64, "close of the day", "USD", required=True, between=(0, None)),
+        "numbers": Column(String, "JSON object of the numbers it rests on", required=True),
+        "sentence": Column(String, "what happened, for a person", required=True),
+        "tradable_on": Column(Date, "the first day at whose close one can act on it", required=True),
+        "survivorship_biased": Column(
+            Boolean, "whether it compares with coins of which only survivors are known", required=True
+        ),
+        "source": Column(String, "whose observations the day rests on", required=True),
+    },
+    grain="one event: a coin, a day and a rule",
+    dated_by="day",
+    reads=("gold.indicators",),
+    sorted_by=("coin_id", "day", "rule"),
+)
+
+LOOKBACK_DAYS = 40
+"""Days before an event that it may rest on: a month without another, and the windows of a week within it."""
+
+_COLUMNS = [
+    "coin_id", "source", "day", "is_break", "close_usd", "log_return_1d", "return_1d", "return_30d",
+    "sma_7d", "sma_50d", "sma_200d", "macd", "macd_signal", "macd_histogram", "macd_converged",
+    "rsi_14d", "rsi_14d_converged", "percent_b_20d", "bollinger_upper_20d", "bollinger_lower_20d",
+    "volatility_30d", "volatility_90d", "volume_z_score_30d", "high_365d_usd",
+    "drawdown", "peak_usd", "days_since_peak",
+]  # fmt: skip
+"""What the rules look at."""
+
+
+def touched(scope: Scope, source: str) -> Scope:
+    """A day's events rest on that day and some before it; where coins are compared, on every coin's."""
+    return scope.everyone().lasting(LOOKBACK_DAYS if source == "gold.indicators" else 1)
+
+
+def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
+    """The events of every rule."""
+    days = Days(arrays(engine, read["gold.indicators"].select(_COLUMNS), ("coin_id", "source", "day")))
+    return frame_of(engine, events(days, np.array([], dtype="datetime64[D]"), rules()))
+
+
+def events(days: Days, known_universe: NDArray[np.datetime64], of: Mapping[str, Rule]) -> dict[str, NDArray[Any]]:
+    """The events of some rules as columns of this table."""
+    made = [_rows(days, rule, known_universe) for rule in of.values()]
+    return {name: np.concatenate([each[name] for each in made]) for name in TABLE.columns}
+
+
+def fired(days: Days, rule: Rule) -> Fired:
+    """Where a rule fires; never for a coin that stands still, nor where a number that it rests on is not known."""
+    found = rule.fires(days)
+    known = np.logical_and.reduce([days.moves, *(~np.isnan(values) for values in found.numbers.values())])
+    return Fired(found.up & known, found.down & known, found.strength, found.numbers)
+
+
+def _rows(days: Days, rule: Rule, known_universe: NDArray[np.datetime64]) -> dict[str, NDArray[Any]]:
+    found = fired(days, rule)
+    place = np.flatnonzero(found.up | found.down)
+    day, up = days["day"][place], found.up[place]
+    numbers = {name: np.asarray(values)[place].tolist() for name, values in found.numbers.items()}
+    honest = np.isin(day, known_universe) & np.isin(day - ONE_DAY, known_universe)
+    return {
+        "coin_id": days["coin_id"][place],
+        "day": day,
+        "rule": np.full(len(place), rule.name, dtype=object),
+        "direction": np.where(up, "up", "down").astype(object),
+        "strength": found.strength[place],
+        "close_usd": days["close_usd"][place],
+        "numbers": _texts(_json(list(numbers)), [[_number(v) for v in values] for values in numbers.values()]),
+        "sentence": _sentences(rule, up, numbers),
+        "tradable_on": day + ONE_DAY,
+        "survivorship_biased": ~honest if rule.compares_coins else np.zeros(len(place), dtype=bool),
+        "source": days["source"][place],
+    }
+
+
+def _sentences(rule: Rule, up: NDArray[np.bool_], numbers: Mapping[str, list[float]]) -> NDArray[Any]:
+    words = {name: list(map(write, numbers[name])) for name, write in rule.shown.items()}
+    said = np.empty(len(up), dtype=object)
+    said[:] = [
+        (rule.up if upwards else rule.down).format(**dict(zip(words, row, strict=True)))
+        for upwards, *row in zip(up.tolist(), *words.values(), strict=True)
+    ]
+    return said
+
+
+def _json(names: Sequence[str]) -> str:
+    return "{" + ",".join(f'"{name}":%s' for name in names) + "}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.9g}"
+
+
+def _texts(template: str, columns: Sequence[Sequence[str]]) -> NDArray[Any]:
+    rows = [template % row for row in zip(*columns, strict=True)]
+    made = np.empty(len(rows), dtype=object)
+    made[:] = rows
+    return made
