@@ -15,16 +15,19 @@ PYTEST = pytest -n 3 --dist worksteal
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL = help
-.PHONY: help demo run test check bench docs lock clean
+.PHONY: help demo run dashboard test check bench docs lock clean
 
 help: ## show what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the whole platform on a simulated market, into data-demo/, until Ctrl-C
 	@coinlake demo $(ARGS)
 
 run: $(READY) ## fetch from CoinGecko, clean, analyze: the whole main job, into data/
 	@coinlake run $(ARGS)
+
+dashboard: $(READY) ## the Strategy Command Center over data/, in the browser, until Ctrl-C (ARGS="--lake data-demo")
+	@coinlake dashboard $(ARGS)
 
 test: $(READY) ## the quick tests
 	$(PYTEST) -m "not slow"

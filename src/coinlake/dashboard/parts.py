@@ -124,6 +124,8 @@ _SHEET = """
 .facts tr:last-child td{border-bottom:0}
 .facts td.wrap{white-space:normal;overflow-wrap:anywhere;text-align:left}
 .scroll{overflow-x:auto}
+.stApp [data-baseweb=tag]{background:var(--flat)!important;color:var(--text)!important}
+.stApp [data-baseweb=tag] span{color:var(--text)!important}
 .bar{height:.45rem;border-radius:.3rem;background:var(--flat);position:relative;min-width:80px}
 .bar i{position:absolute;top:-.15rem;width:.22rem;height:.75rem;border-radius:.2rem;background:var(--accent)}
 .tag{display:inline-block;border:1px solid currentColor;border-radius:1rem;padding:.05rem .7rem;font-size:.85rem;

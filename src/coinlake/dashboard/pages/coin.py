@@ -43,20 +43,20 @@ def show(page: Page) -> None:
 def _rail(page: Page, ids: list[str]) -> str:
     """Choose a coin: by name, or the next one up or down the ranks."""
     default = page.ask(queries.bitcoin)
-    choose, back, on = st.columns([6, 1, 1], vertical_alignment="bottom")
+    choose, flip = st.columns([3, 1], vertical_alignment="bottom")
     with choose:
         coin = parts.coin_choice(page, "Coin", "coin", default)
     place = ids.index(coin)
-    with back:
-        st.button(
-            "Previous", key="previous", on_click=_flip, args=(ids[place - 1],), icon=":material/chevron_left:",
-            disabled=place == 0, width="stretch", shortcut="p",
-        )  # fmt: skip
-    with on:
-        st.button(
-            "Next", key="next", on_click=_flip, args=(ids[(place + 1) % len(ids)],), icon=":material/chevron_right:",
-            disabled=place == len(ids) - 1, width="stretch", shortcut="n",
-        )  # fmt: skip
+    with flip, st.container(horizontal=True):
+        for name, to, icon, key in (
+            ("Previous", place - 1, ":material/chevron_left:", "p"),
+            ("Next", place + 1, ":material/chevron_right:", "n"),
+        ):
+            there = 0 <= to < len(ids)
+            st.button(
+                name, key=name, on_click=_flip, args=(ids[to] if there else coin,), icon=icon, disabled=not there,
+                width="stretch", shortcut=key, help="The coins go by market capitalisation.",
+            )  # fmt: skip
     return coin
 
 
