@@ -57,19 +57,22 @@ def _page(name: str, pages: Mapping[str, StreamlitPage]) -> None:
     try:
         root = load({}, os.environ, Path.cwd()).settings.gold
         gold = _shelf(root).newest()
+        if gold.has("daily") or gold.has("market_summary"):
+            _drawn(name, root, gold, pages)
+        else:
+            _nothing_yet(root)
+            _watch(root, gold)
     except CoinlakeError as exc:
         _unreachable(str(exc))
-        return
-    if not gold.has("daily") and not gold.has("market_summary"):
-        _nothing_yet(root, gold)
-        _watch(root, gold)
-        return
+
+
+def _drawn(name: str, root: str, gold: Gold, pages: Mapping[str, StreamlitPage]) -> None:
     _head(PAGES[name][0], root, gold)
-    try:
+    if gold.remember(queries.coins).empty:
+        st.info("Gold is there, but it has no coin yet. Run `coinlake analyze` once silver has a finished day.")
+    else:
         module = import_module(f"coinlake.dashboard.pages.{name}")
         module.show(parts.Page(gold, palette(st.context.theme.type), pages))
-    except LakeError as exc:
-        _unreachable(str(exc))
     parts.footer(gold)
 
 
@@ -146,7 +149,7 @@ def _unreachable(why: str) -> None:
     )
 
 
-def _nothing_yet(root: str, gold: Gold) -> None:
+def _nothing_yet(root: str) -> None:
     """An empty place, a lake without gold, or one whose gold has no days yet: say which, and what to run."""
     above = Path(root).parent
     if "://" not in root and (above / "silver").is_dir() and any((above / "silver").iterdir()):

@@ -6,7 +6,7 @@ A value that is not known is a gap in a line, never a zero. Colours come from th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -217,6 +217,7 @@ def price(
     overlays: Sequence[str] = (),
     panes: Sequence[str] = (),
     signals: pd.DataFrame | None = None,
+    proven: Collection[str] = (),
 ) -> go.Figure:
     """A coin's price with overlays, volume below it, then the panes asked for; all share their days."""
     figure = go.Figure()
@@ -229,7 +230,7 @@ def price(
     for name in overlays:
         _overlay(figure, bars, days, name, colours)
     if signals is not None and len(signals):
-        _markers(figure, bars, signals, colours)
+        _markers(figure, bars, signals, colours, proven)
     _volume(figure, bars, days, colours)
     for place, name in enumerate(below, 3):
         _PANES[name](figure, bars, days, colours, f"y{place}")
@@ -333,8 +334,12 @@ def _overlay(figure: go.Figure, bars: pd.DataFrame, days: Any, name: str, colour
         )
 
 
-def _markers(figure: go.Figure, bars: pd.DataFrame, signals: pd.DataFrame, colours: Palette) -> None:
-    """A triangle a signal, under the low or over the high of its day, with its sentence on hover."""
+def _markers(
+    figure: go.Figure, bars: pd.DataFrame, signals: pd.DataFrame, colours: Palette, proven: Collection[str]
+) -> None:
+    """A triangle a signal, under the low or over the high of its day, with its sentence on hover. Those of rules
+    without evidence are grey and small.
+    """
     lows = dict(zip(bars["day"], bars["low_usd"], strict=True))
     highs = dict(zip(bars["day"], bars["high_usd"], strict=True))
     shown = signals[signals["day"].isin(bars["day"])]
@@ -348,7 +353,12 @@ def _markers(figure: go.Figure, bars: pd.DataFrame, signals: pd.DataFrame, colou
             y=np.array([edge[day] * factor for day in mine["day"]], dtype=float),
             mode="markers",
             name=f"Signal {way}",
-            marker={"symbol": symbol, "size": 10, "color": colour, "line": {"width": 1, "color": colours.card}},
+            marker={
+                "symbol": symbol,
+                "size": np.where(mine["rule"].isin(proven), 11, 8),
+                "color": np.where(mine["rule"].isin(proven), colour, colours.no_evidence),
+                "line": {"width": 1, "color": colours.card},
+            },
             text=array(mine["sentence"]),
             hovertemplate="%{text}<extra></extra>",
         )

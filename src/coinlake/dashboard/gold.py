@@ -90,7 +90,7 @@ class Gold:
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether a table is there, with these columns."""
-        return table in self.seen and set(columns) <= self._stored(table).columns
+        return table in self.seen and (not columns or set(columns) <= self._stored(table).columns)
 
     def columns(self, table: str) -> list[str]:
         """The columns that a table has, by name."""
@@ -102,13 +102,19 @@ class Gold:
         `sql` is a SELECT, or names of further parts before it (`name as (…) select …`). A table or a column that is
         not there reads as null, or as no rows.
         """
+        try:
+            return _plain(self._answer(sql, parts).df())
+        except (duckdb.IOException, DeltaError, OSError) as exc:
+            raise LakeError(f"{self.root} cannot be read ({str(exc).splitlines()[0]}); run `coinlake doctor`") from exc
+
+    def _answer(self, sql: str, parts: Mapping[str, Part]) -> duckdb.DuckDBPyConnection:
         if local_folder(self.root):
             given = ", ".join(f"{name} as ({self._files_of(part)})" for name, part in parts.items())
-            return self._con.cursor().execute(_asked(given, sql)).df()
+            return self._con.cursor().execute(_asked(given, sql))
         con = connect()
         for name, part in parts.items():
             self._bring(con, name, part)
-        return con.execute(_asked("", sql)).df()
+        return con.execute(_asked("", sql))
 
     def remember(self, question: Callable[..., T], *arguments: Any) -> T:
         """The answer of `question(self, *arguments)`, worked out once; whoever gets it must not change it."""
@@ -212,6 +218,12 @@ def _asked(given: str, sql: str) -> str:
     if not given and not more:
         return sql
     return f"with {given}{', ' if given and more else ' '}{sql}"
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Whole numbers of which some are not known become floats with NaN: one kind of "not known" is enough."""
+    whole = [name for name, kind in frame.dtypes.items() if str(kind).startswith(("Int", "UInt", "Float"))]
+    return frame.astype(dict.fromkeys(whole, "float64")) if whole else frame
 
 
 def _select(columns: Sequence[str], has: frozenset[str]) -> str:

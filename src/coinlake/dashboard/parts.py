@@ -90,7 +90,7 @@ def styles() -> None:
 _SHEET = """
 .stMainBlockContainer{padding:4.4rem 2rem 2rem;max-width:1500px}
 .stApp h1{padding:0;letter-spacing:-.02em}
-.stApp h3{padding:0}
+.stApp h2{padding:0}
 .stApp [data-testid=stCaptionContainer]{color:var(--muted);opacity:1}
 .stApp [data-testid=stCaptionContainer] p{color:var(--muted)}
 .stApp [data-testid=stVerticalBlockBorderWrapper],.stApp [class*=st-key-card]{background:var(--card)}
@@ -124,8 +124,7 @@ _SHEET = """
 .facts tr:last-child td{border-bottom:0}
 .facts td.wrap{white-space:normal;overflow-wrap:anywhere;text-align:left}
 .scroll{overflow-x:auto}
-.stApp [data-baseweb=tag]{background:var(--flat)!important;color:var(--text)!important}
-.stApp [data-baseweb=tag] span{color:var(--text)!important}
+.stApp [data-tag],.stApp [data-tag] *{background:var(--flat)!important;color:var(--text)!important}
 .bar{height:.45rem;border-radius:.3rem;background:var(--flat);position:relative;min-width:80px}
 .bar i{position:absolute;top:-.15rem;width:.22rem;height:.75rem;border-radius:.2rem;background:var(--accent)}
 .tag{display:inline-block;border:1px solid currentColor;border-radius:1rem;padding:.05rem .7rem;font-size:.85rem;
@@ -154,7 +153,7 @@ def footer(gold: Gold) -> None:
     )
     others = [each for each in whose if each != "coingecko"]
     own = f"Own histories: {escape(', '.join(others))}. " if others else ""
-    st.html(f'<div class="foot" role="contentinfo">{named}{own}{ADVICE}</div>')
+    st.html(f'<div class="foot">{named}{own}{ADVICE}</div>')
 
 
 # Parts ---------------------------------------------------------------------------------------------------------------
@@ -168,7 +167,7 @@ def card(key: str) -> AbstractContextManager[Any]:
 
 def title(text: str) -> None:
     """The heading of a card."""
-    st.markdown(f"### {text}")
+    st.markdown(f"## {text}")
 
 
 def figure(page: Page, drawn: go.Figure, key: str, unit: str, says: str, until: date | None = None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from coinlake.dashboard import figures, formats, parts, queries
+from coinlake.dashboard.pages.signals import has_evidence
 from coinlake.dashboard.parts import Page
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def _flip(coin: str) -> None:
 def _headline(page: Page, mine: pd.Series[Any]) -> None:
     now = page.ask(queries.coin_now, mine["coin_id"])
     reasons = _text(mine["stance_reasons"])
+    stands_on = reasons[:60] if has_evidence(page) else "without evidence of an edge"
     changes = [parts.Kpi("Price", formats.price(mine["price_usd"]), formats.change(mine["return_24h"]) + " 24 h",
                          mine["return_24h"])]  # fmt: skip
     changes += [
@@ -77,7 +79,7 @@ def _headline(page: Page, mine: pd.Series[Any]) -> None:
             "Volatility 30 d", formats.share(now.get("volatility_30d"), 0),
             f"beta to bitcoin {formats.number(now.get('beta_btc_90d'))}",
         ),
-        parts.Kpi("Stance of the rules", _text(mine["stance"]), reasons[:60], help=reasons),
+        parts.Kpi("Stance of the rules", _text(mine["stance"]), stands_on, help=reasons),
     ]  # fmt: skip
     parts.strip(changes)
 
@@ -113,7 +115,9 @@ def _price(page: Page, coin: str) -> None:
         marked = st.toggle("Signals", value=True, key="marks", bind="query-params")
     bars = page.ask(queries.coin, coin, RANGES[span])
     fired = page.ask(queries.coin_signals, coin) if marked else None
-    drawn = figures.price(bars, page.colours, drawn_as == "Candles", axis == "Log", overlays, panes, fired)
+    drawn = figures.price(
+        bars, page.colours, drawn_as == "Candles", axis == "Log", overlays, panes, fired, has_evidence(page)
+    )
     joined = int(bars["days_joined"].max()) if len(bars) else 1
     unit = "USD" + (f" · a bar joins {joined} days" if joined > 1 else " · a bar is a UTC day")
     says = f"Price of {page.name(coin)} over {span} with volume" + "".join(f", {each}" for each in [*overlays, *panes])
@@ -163,8 +167,6 @@ def _signals(page: Page, coin: str) -> None:
     if fired.empty:
         st.caption("No rule has ever fired on this coin.")
         return
-    from coinlake.dashboard.pages.signals import has_evidence
-
     proven = has_evidence(page)
     html = [
         parts.event(

@@ -143,4 +143,4 @@ def _origin(page: Page) -> None:
         ("Flags", str(found["flags"]) or "none"),
         ("Object in bronze", str(found["close_bronze_object"])),
     ]
-    parts.facts(("", ""), rows)
+    parts.facts(("What", "Value"), rows)

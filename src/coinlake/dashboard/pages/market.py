@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from coinlake.dashboard import figures, formats, parts, queries
+from coinlake.dashboard.pages.signals import told
 from coinlake.dashboard.parts import Kpi, Page
 
 if TYPE_CHECKING:
@@ -141,7 +142,5 @@ def _today(page: Page) -> None:
     if fired is None or fired.empty:
         st.caption(f"No rule fired on {formats.day(day)}. That is the usual case.")
         return
-    from coinlake.dashboard.pages.signals import told
-
     parts.events(told(page, fired))
     st.page_link(page.pages["signals"], label="All signals, with their odds", icon=":material/arrow_forward:")
