@@ -7,7 +7,7 @@ empty, with null where a value is not known. `gold.remember(question, …)` keep
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from coinlake.dashboard.gold import Gold, Part
@@ -493,8 +493,3 @@ def origin(gold: Gold, coin_id: str, day: date) -> dict[str, Any]:
 
 def _first(rows: pd.DataFrame) -> dict[str, Any]:
     return {str(name): value for name, value in rows.iloc[0].items()} if len(rows) else {}
-
-
-def before(day: date, days: int) -> date:
-    """The day so many days earlier."""
-    return day - timedelta(days=days)

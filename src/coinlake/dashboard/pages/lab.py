@@ -57,6 +57,8 @@ def _bench(page: Page) -> None:
         parts.title("Drawdown")
         drawn = figures.drawdowns(result.days, {"Holding": result.holding, "Rule": result.rule}, page.colours)
         parts.figure(page, drawn, "falls", "Below its own peak", "Drawdown of the rule and of holding")
+    with parts.card("tested"):
+        _tested(page, rule, coins)
     left, right = st.columns([1, 1])
     with left, parts.card("months"):
         parts.title("By month")
@@ -123,6 +125,28 @@ def _outcome(page: Page, result: lab.Result) -> None:
     )  # fmt: skip
     proves = result.excess.low > 0 and len(result.trades) >= lab.MINIMUM_TRADES
     st.html(parts.event(result.verdict, "up", "One sample of the past, of coins that are still here.", not proves))
+
+
+def _tested(page: Page, rule: str, coins: list[str]) -> None:
+    """What `gold.backtests` says of the rule: over all coins, and on those chosen."""
+    parts.title("As tested with every coin and rule")
+    rows = page.ask(queries.backtests, rule)
+    rows = rows[rows["coin_id"].isin(["*", *coins])]
+    if rows.empty:
+        parts.missing("backtests", "What the rule is worth when all rules and coins are tested together")
+        return
+    columns = ["coin_id", "trades", "excess_return", "q_value", "verdict"]
+    parts.facts(
+        ("Coin", "Trades", "Over holding, a year", "q-value", "Verdict"),
+        [
+            (
+                "all coins" if coin == "*" else page.name(coin), formats.count(trades), formats.change(excess),
+                formats.number(q), verdict,
+            )
+            for coin, trades, excess, q, verdict in rows[columns].itertuples(index=False)
+        ],
+    )  # fmt: skip
+    st.caption(f"Through {formats.day(rows['until'].max())}; q-values are corrected for all rules and coins tried")
 
 
 def _a_year(value: float | None) -> str:
