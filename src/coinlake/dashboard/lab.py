@@ -56,12 +56,17 @@ class Field:
         """Signals (coin_id, day, direction) as +1 and -1 by coin and day; `turned` the other way round."""
         made = np.zeros(self.close.shape, dtype=np.int8)
         known = {name: place for place, name in enumerate(self.coins)}
-        place = (signals["day"].to_numpy().astype("datetime64[D]") - self.days[:1]).astype(int)
+        place = self.places(signals["day"])
         row = signals["coin_id"].map(known).to_numpy(dtype=float)
         inside = ~np.isnan(row) & (place >= 0) & (place < len(self.days))
         signs = np.where(signals["direction"].to_numpy() == "up", 1, -1) * (-1 if turned else 1)
         made[row[inside].astype(int), place[inside]] = signs[inside]
         return made
+
+    def places(self, days: pd.Series[Any]) -> NDArray[np.int64]:
+        """Where days lie on the calendar; before it is negative, and so is everything where there is none."""
+        given = days.to_numpy().astype("datetime64[D]")
+        return (given - self.days[0]).astype(np.int64) if len(self.days) else np.full(len(given), -1)
 
     @property
     def opens(self) -> NDArray[np.int64]:
@@ -172,7 +177,7 @@ def odds_of(field: Field, trades: Mapping[tuple[str, str], trading.Trades], sign
     for key, each in trades.items():
         order = np.argsort(each.closed, kind="stable")
         sorted_trades[key] = each.closed[order], np.cumsum(each.net_return[order] > 0)
-    place = (signals["day"].to_numpy().astype("datetime64[D]") - field.days[:1]).astype(int)
+    place = field.places(signals["day"])
     counts, shares = np.zeros(len(signals), dtype=int), np.full(len(signals), np.nan)
     keys = list(zip(signals["rule"], signals["direction"], strict=True))
     for key, (closed, won) in sorted_trades.items():
