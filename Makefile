@@ -16,7 +16,7 @@ PYTEST = pytest -n 3 --dist worksteal
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL = help
-.PHONY: help demo run test check infra-check bench bundle e2e docs lock clean
+.PHONY: help demo run dashboard test check infra-check bench bundle e2e docs lock clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: $(READY) ## the whole platform on a simulated market, into data-demo/, unt
 
 run: $(READY) ## fetch from CoinGecko, clean, analyze: the whole main job, into data/
 	@coinlake run $(ARGS)
+
+dashboard: $(READY) ## the Strategy Command Center over data/, in the browser, until Ctrl-C (ARGS="--lake data-demo")
+	@coinlake dashboard $(ARGS)
 
 test: $(READY) ## the quick tests
 	$(PYTEST) -m "not slow"

@@ -517,6 +517,26 @@ def _tell_what_to_try(door: Door, lake: str, work: Workspace) -> None:
     )
 
 
+@_command("dashboard")
+def dashboard(
+    door: Door,
+    port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65_535, help="Where it is served.")] = 8501,
+    address: Annotated[
+        str, typer.Option("--address", metavar="HOST", help="Who reaches it: this machine, or 0.0.0.0 for all.")
+    ] = "127.0.0.1",
+) -> None:
+    """Show gold in the browser: the Strategy Command Center, until Ctrl-C. It reads gold, and never writes."""
+    try:
+        import streamlit  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("streamlit is not installed: pip install 'coinlake[dashboard]'") from error
+    from coinlake.dashboard.door import serve
+
+    gold = door.settings.gold
+    os.environ["COINLAKE_GOLD"] = gold if "://" in gold else str(Path(gold).expanduser().absolute())
+    serve(port, address)
+
+
 @_command("rebuild", (*_WORKING, *_PLACES), job=True)
 def rebuild(
     door: Door,
