@@ -36,7 +36,9 @@ def tables(lake: Lake) -> list[dict[str, Any]]:
 
 
 def _about(lake: Lake, table: Table) -> dict[str, Any]:
-    dated = table.dated_by or next(name for name in ("fetched_at", "priced_at", "day") if name in table.columns)
+    dated = table.dated_by or next(
+        name for name in ("fetched_at", "priced_at", "until", "day") if name in table.columns
+    )
     rows, latest = _one(lake, table, f"select count(*), max({_naive(table, dated)}) from looked_at")
     return {"table": table.name, "rows": rows, "version": lake.version(table), "newest": latest, "grain": table.grain}
 

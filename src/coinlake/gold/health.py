@@ -283,8 +283,9 @@ def _rows(read: Mapping[str, Frame], engine: Engine, known_at: datetime) -> Iter
     names = sorted({coin for each in found.values() for coin in each["coin_id"].tolist()})
     coins = {coin: number for number, coin in enumerate(names)}
     ranges = _ranges(read, engine)
-    known = _Known(days, names, ranges, _cannot(ranges, coins, days), _refused(read, engine), known_at)
     held = {name: _lay(each, coins, days) for name, each in found.items() if name not in UNDATED}
+    first = min([*np.flatnonzero(held[DAILY.name].counts["rows"])[:1].tolist(), len(days) - 1])
+    known = _Known(days, names, ranges, _cannot(ranges, coins, days), _refused(read, engine), known_at, first)
     for name in SILVER:
         yield from (known.facts(name, held[name], _lately(held[name].there), day) for day in known.of(held[name]))
     holds: set[tuple[str, int]] = set()
@@ -321,7 +322,7 @@ def _of_gold(
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known beside the tables themselves: the days looked at, the coins, what cannot be had or was refused."""
+    """What is known beside the tables themselves; `first` is the number of the first day in `gold.daily`."""
 
     days: NDArray[Any]
     coins: Sequence[str]
@@ -329,12 +330,13 @@ class _Known:
     cannot: NDArray[np.bool_]
     refused: Mapping[tuple[str, date], Mapping[str, int]]
     known_at: datetime
+    first: int
 
     def of(self, held: _Held) -> Sequence[int]:
-        """The numbers of the days that are told: from the first with a row on, or the last alone."""
-        there = np.flatnonzero(held.counts["rows"])
+        """The numbers of the days that are told: from the first with a row, here or in `gold.daily`, to the last."""
         last = len(self.days) - 1
-        return range(max(int(there[0]), EXPECTED_DAYS) if len(there) else last, last + 1)
+        first = min([*np.flatnonzero(held.counts["rows"])[:1].tolist(), self.first, last])
+        return range(max(first, EXPECTED_DAYS), last + 1)
 
     def facts(self, name: str, held: _Held, lately: NDArray[np.bool_], day: int) -> Row:
         """One day of a dated table."""
