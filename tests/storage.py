@@ -17,6 +17,7 @@ import queue
 import random
 import re
 import socket
+import sys
 import threading
 import urllib.request
 import uuid
@@ -328,12 +329,6 @@ def storage(*buckets: str) -> Iterator[Storage]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-        def handle_one_request(self) -> None:
-            try:
-                super().handle_one_request()
-            except ConnectionError:  # a client that was killed
-                self.close_connection = True
-
         def _answer(self) -> None:
             url = urlsplit(self.path)
             who, rest = "", url.path
@@ -359,6 +354,10 @@ def storage(*buckets: str) -> Iterator[Storage]:
         daemon_threads = True
         request_queue_size = 128
         address_family = socket.AF_INET
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that went away
+                super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     server = Server(("127.0.0.1", 0), Handler)
     held.url = f"http://127.0.0.1:{server.server_port}"

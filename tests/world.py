@@ -238,7 +238,6 @@ class World:
     functions: dict[str, Function]
     topics: dict[str, str]
     published: list[str] = field(default_factory=list)
-    under_way: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def bucket(self, layer: str) -> str:
@@ -269,12 +268,19 @@ class World:
         """Wait until every event has been dealt with and set off nothing more."""
         ends, since = time.monotonic() + seconds, time.monotonic()
         while time.monotonic() < ends:
-            if self.under_way or self.unsettled():
+            if self.unsettled():
                 since = time.monotonic()
             elif time.monotonic() - since >= quiet_s:
                 return
             time.sleep(0.05)
         raise AssertionError(f"{len(self.unsettled())} events are not done after {seconds} s: {self.said()}")
+
+    def wait(self, until: Callable[[], bool], seconds: float = 120) -> None:
+        """Wait until something is so."""
+        ends = time.monotonic() + seconds
+        while not until():
+            assert time.monotonic() < ends, f"it is not so after {seconds} s: {self.said()}"
+            time.sleep(0.05)
 
     def said(self) -> str:
         """The ends of the functions' logs."""

@@ -56,10 +56,12 @@ class Objects:
                     meter.count("written")
                     obstore.put(self._store, path, data, mode="create")
                     return
-                # Who may create and not overwrite is perhaps told that, where the first of two tries was done.
+                # Who may create and not overwrite is perhaps told just that, where the first of two tries was done.
                 except (AlreadyExistsError, PermissionDeniedError) as exc:
                     if (there := self._held(path)) == data:
                         return
+                    if isinstance(exc, PermissionDeniedError):
+                        raise
                     if there is not None:
                         raise LakeError(f"{path} exists with other content and was left as it is; run again") from exc
                     refusal = exc

@@ -298,7 +298,7 @@ class _Run:
         """Make calls in order; what fails in passing is tried once more at the end."""
         again = [call for call in calls if not self._settle(call)]
         self.total += len(again)
-        self.failed += [call for call in again if self.stopped or not self._settle(call)]
+        self.failed += [call for call in again if self.stopped or self.is_late() or not self._settle(call)]
 
     def _settle(self, call: Call) -> bool:
         """Make a call unless there is a reason not to; False where it failed and may be tried again."""
