@@ -79,7 +79,8 @@ def settled(page: Any) -> None:
     page.wait_for_selector(".foot", timeout=WAIT_MS)
     page.wait_for_function(
         "!document.querySelector('[data-testid=stStatusWidget]') && !document.querySelector('[data-stale=true]')"
-        " && [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(each => each.querySelector('.main-svg'))",
+        " && [...document.querySelectorAll('[data-testid=stPlotlyChart]')]"
+        ".every(each => each.querySelector('.main-svg'))",
         timeout=WAIT_MS,
     )
 

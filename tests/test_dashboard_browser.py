@@ -1,4 +1,4 @@
-"""Truths about the dashboard as a reader meets it: every page in a headless Chromium, over 250 coins and three years."""
+"""Truths about the dashboard as a reader meets it: every page in headless Chromium, over 250 coins and three years."""
 
 from __future__ import annotations
 
@@ -197,7 +197,8 @@ def test_the_keyboard_reaches_every_control(reader: Reader, name: str) -> None:
     unreached = page.evaluate(
         """[...document.querySelectorAll('[data-testid=stMain] :is(button,input,select,a[href],[role=slider])')]
         .filter(each => each.offsetParent && !each.disabled && each.type !== 'hidden' && each.tabIndex < 0)
-        .filter(each => !each.closest('[data-tag],[role=radiogroup],[data-testid=stNumberInput],[data-testid=stElementToolbar]'))
+        .filter(each => !each.closest('[data-tag],[role=radiogroup],[data-testid=stNumberInput]'))
+        .filter(each => !each.closest('[data-testid=stElementToolbar]'))
         .filter(each => !each.closest('.js-plotly-plot') && each.getAttribute('aria-hidden') !== 'true')
         .map(each => each.outerHTML.slice(0, 200))"""
     )
