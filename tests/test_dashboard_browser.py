@@ -48,7 +48,7 @@ class Reader:
     def __init__(self, chrome: Any, address: str, theme: str = "light", size: Any = WIDE) -> None:
         self.context = chrome.new_context(viewport=size, color_scheme=theme)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(WAIT_MS)
+        self.page.set_default_timeout(WAIT_MS // 3)
         self.address = address
         self.wrong: list[str] = []
         complaints(self.page, self.wrong)
@@ -115,7 +115,7 @@ def test_the_market_changes_with_its_controls(reader: Reader) -> None:
     assert reader.page.inner_text(".st-key-card-map") != before
     reader.pick("90 d")
     reader.until_the_url_has("period=90")
-    reader.page.locator(".st-key-card-movers a").first.click()
+    reader.page.locator(".st-key-card-movers [data-testid=stPageLink] a").first.click()
     reader.page.wait_for_url("**/coin?coin=*")
     settled(reader.page)
     assert "Monthly returns" in reader.content()

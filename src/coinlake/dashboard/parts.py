@@ -167,7 +167,7 @@ def card(key: str) -> AbstractContextManager[Any]:
 
 def title(text: str) -> None:
     """The heading of a card."""
-    st.markdown(f"## {text}")
+    st.header(text, anchor=False)
 
 
 def figure(page: Page, drawn: go.Figure, key: str, unit: str, says: str, until: date | None = None) -> None:
