@@ -4,6 +4,7 @@
 PYTHON ?= python3
 UV_VERSION = 0.13.9
 VENV = .venv
+CHECKOV = .checkov
 READY = $(VENV)/.ready
 UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(VENV)/bin/pip config get global.index-url 2>/dev/null)}}" \
 	$(VENV)/bin/uv
@@ -15,10 +16,10 @@ PYTEST = pytest -n 3 --dist worksteal
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL = help
-.PHONY: help demo run test check bench docs lock clean
+.PHONY: help demo run dashboard test check infra-check bench bundle e2e docs lock clean
 
 help: ## show what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the whole platform on a simulated market, into data-demo/, until Ctrl-C
 	@coinlake demo $(ARGS)
@@ -26,18 +27,30 @@ demo: $(READY) ## the whole platform on a simulated market, into data-demo/, unt
 run: $(READY) ## fetch from CoinGecko, clean, analyze: the whole main job, into data/
 	@coinlake run $(ARGS)
 
+dashboard: $(READY) ## the Strategy Command Center over data/, in the browser, until Ctrl-C (ARGS="--lake data-demo")
+	@coinlake dashboard $(ARGS)
+
 test: $(READY) ## the quick tests
 	$(PYTEST) -m "not slow"
 
-check: $(READY) ## all that must hold: style, types, layers, every test (in another time zone than yours), coverage
+check: $(READY) $(CHECKOV)/.ready ## all that must hold: style, types, layers, every test (in another time zone than yours), coverage
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
 	TZ=Australia/Sydney $(PYTEST) --cov --cov-report=term --cov-fail-under=90
 
+infra-check: $(READY) $(CHECKOV)/.ready ## what must hold of infra/: fmt, validate, test, plan, apply, destroy, checkov
+	$(PYTEST) tests/test_infra.py
+
 bench: $(READY) ## how fast the main job is beside its rivals; the figures go to benchmarks/results/
 	python benchmarks
+
+bundle: $(READY) ## the functions' source for Google Cloud: dist/coinlake-functions.zip
+	@python src/cloud_functions/bundle.py
+
+e2e: $(READY) ## the domino end to end, its world built from the plan of infra/, on emulators
+	$(PYTEST) tests/test_domino.py
 
 docs: $(READY) ## write docs/tables.md anew from the tables' contracts
 	python -m coinlake.catalog > docs/tables.new
@@ -46,15 +59,23 @@ docs: $(READY) ## write docs/tables.md anew from the tables' contracts
 lock: $(VENV)/bin/uv ## write the locks anew from pyproject.toml (UPGRADE=1: with the newest versions)
 	@$(COMPILE) --output-file requirements.lock
 	@$(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	@echo checkov | $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" \
+		--python-version 3.11 --output-file requirements-checkov.lock $(if $(UPGRADE),--upgrade) -
 
 clean: ## remove the virtual environment and what tools left; data/ stays
-	rm -rf $(VENV) dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(CHECKOV) dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv does not read pip's settings, so it is told of the mirror that pip was told of.
 $(READY): requirements-dev.lock pyproject.toml | $(VENV)/bin/uv
 	@$(UV) pip sync --python $(VENV)/bin/python --require-hashes requirements-dev.lock
 	@$(UV) pip install --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# In an environment of its own: it wants older versions of what others want newer.
+$(CHECKOV)/.ready: requirements-checkov.lock | $(VENV)/bin/uv
+	@$(UV) venv --quiet --clear --python $(VENV)/bin/python $(CHECKOV)
+	@$(UV) pip sync --quiet --python $(CHECKOV)/bin/python --require-hashes requirements-checkov.lock
 	@touch $@
 
 $(VENV)/bin/uv:

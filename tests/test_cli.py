@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 
 from coinlake import catalog, errors
 from coinlake.cli import EXIT_CODES, INTERRUPTED, Asked, _ends, main
+from coinlake.plain import sentence, to_json
 from coinlake.progress import WAIT, Progress
-from coinlake.screen import Screen, Step, duration, mode_of, sentence, to_json, write_csv, write_json
+from coinlake.screen import Screen, Step, duration, mode_of, write_csv, write_json
 
 SRC = Path(__file__).parents[1] / "src"
 NOON = datetime(2022, 2, 1, 12, tzinfo=UTC)
@@ -622,7 +623,9 @@ def test_each_layer_can_be_brought_up_by_itself(shared: Path, tmp_path: Path) ->
     assert [row["day"] for row in days] == ["2022-01-29", "2022-01-30", "2022-01-31"]
     done = coinlake(tmp_path, "export", "--to", "out")
     assert done.returncode == 0
-    assert {each.name for each in (tmp_path / "out").iterdir()} == {"market_summary.csv", "market_summary.parquet"}
+    assert {"market_summary.csv", "market_summary.parquet", "report.html"} <= {
+        e.name for e in (tmp_path / "out").iterdir()
+    }
     assert coinlake(tmp_path, "tidy").returncode == 0
 
 

@@ -389,6 +389,43 @@ def test_a_report_shows_the_newest_snapshot_or_else_the_last_close(lake: Lake, o
     assert [quiet[name] for name in shown] == [20.0, MIDNIGHT, 5.0, 6.0, 20.0, 9, "Quiet"]
 
 
+@both
+def test_todays_stance_says_buy_under_the_weeks_average_sell_over_it_and_why(lake: Lake, on: str) -> None:
+    days = {
+        "falling": [20.0, 19.0, 21.0, 20.0, 19.0, 18.0, 17.0, 16.0],
+        "rising": [10.0, 11.0, 10.0, 12.0, 13.0, 14.0, 15.0, 16.0],
+        "still": [1.0, 1.0, 1.0001, 1.0, 1.0, 0.9999, 1.0, 1.0001],
+        "young": [5.0, 6.0],
+    }
+    for coin, closes in days.items():
+        observe(lake, *(daily_point(MIDNIGHT + n * D, close, coin_id=coin) for n, close in enumerate(closes)))
+    bring_up(lake, on)
+    said = {row["coin_id"]: row for row in stored(lake, SUMMARY)}
+    assert {coin: row["stance"] for coin, row in said.items()} == {
+        "falling": "BUY",
+        "rising": "SELL",
+        "still": "WAIT",
+        "young": "WAIT",
+    }
+    week = [19.0, 21.0, 20.0, 19.0, 18.0, 17.0, 16.0]
+    under = 100 * (1 - 16 / (sum(week) / 7))
+    why = said["falling"]["stance_reasons"]
+    assert why.startswith(f"the price ($16.00) is {under:.1f} % under its 7-day average ($18.57); it moves: ")
+    assert "it stands still (under 10.0 %)" in said["still"]["stance_reasons"]
+    assert "its 7-day average is not known" in said["young"]["stance_reasons"]
+
+
+@both
+def test_the_events_of_a_coins_last_day_are_told_in_its_summary(lake: Lake, on: str) -> None:
+    """Of no other day, and no other coin: the stance turns on day 7 for one, on day 8 for the other."""
+    turned = [10.0, 10.5, 10.0, 10.5, 10.0, 10.5, 11.0, 9.0]
+    observe(lake, *(daily_point(MIDNIGHT + n * D, close) for n, close in enumerate(turned)))
+    observe(lake, *(daily_point(MIDNIGHT + n * D, close, coin_id="later") for n, close in enumerate([*turned, 8.5])))
+    bring_up(lake, on)
+    told = {row["coin_id"]: row["signals_today"] for row in stored(lake, SUMMARY)}
+    assert told == {"bitcoin": "BUY: the price ($9.00) fell under its 7-day average ($10.21, -11.9 %)", "later": ""}
+
+
 def test_nothing_observed_makes_empty_tables(lake: Lake) -> None:
     bring_up(lake)
     assert not any(gold(lake))

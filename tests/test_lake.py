@@ -1,4 +1,7 @@
-"""What a lake holds it holds once, whatever happens: real Delta tables and real objects in a folder."""
+"""What a lake holds it holds once, whatever happens: real Delta tables and real objects, in a folder and in the cloud.
+
+One suite on a folder, on the Cloud Storage of `storage.py`, and, where there is Go, on fake-gcs-server.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,8 +25,10 @@ from deltalake import DeltaTable, write_deltalake
 from coinlake.duck import connect, glance
 from coinlake.errors import ContractError, LakeError
 from coinlake.lake import Lake, epoch_of, transactions
+from coinlake.objects import Objects
 from coinlake.table import Column, Date, Float64, Int64, String, Table, Timestamp, observations
 from coinlake.upkeep import compact, leftovers, sweep
+from stores import KINDS, Store, cloud, fake_gcs
 
 NOTES = observations(
     "silver.notes",
@@ -49,9 +56,40 @@ WIDER = replace(NOTES, columns={**NOTES.columns, "volume_usd": Column(Float64, "
 AT = datetime(2022, 2, 1, 0, 45, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with _store(request.param, request, tmp_path_factory) as found:
+        yield found
+
+
+@contextmanager
+def _store(kind: str, request: pytest.FixtureRequest, folders: pytest.TempPathFactory) -> Iterator[Store]:
+    if kind == "folder":
+        yield Store(str(folders.mktemp("lakes")), {})
+        return
+    with cloud() if kind == "cloud" else fake_gcs(request.getfixturevalue("shared")) as found:
+        yield found
+
+
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def lake(store: Store) -> Lake:
+    """An empty lake, wherever lakes may lie."""
+    return Lake.at(f"{store.root}/{uuid.uuid4().hex}", **store.options)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Lake:
+    """An empty lake in a folder, for what is true of folders only."""
     return Lake.at(str(tmp_path / "lake"))
+
+
+def files(lake: Lake, table: Table) -> Objects:
+    """The files of a table."""
+    return Objects(lake.uri(table), lake.options)
+
+
+def data_files(lake: Lake, table: Table) -> list[str]:
+    return [each.path for each in files(lake, table).list() if each.path.startswith("year=")]
 
 
 def relation(select: str) -> duckdb.DuckDBPyRelation:
@@ -116,6 +154,7 @@ def test_an_object_comes_back_and_is_listed_by_its_path(lake: Lake) -> None:
     assert lake.objects.get("b/2") == b"two"
     assert [(each.path, each.size) for each in lake.objects.list()] == [("a/1", 1), ("b/2", 3)]
     assert [each.path for each in lake.objects.list("b")] == ["b/2"]
+    assert [each.path for each in lake.objects.list(after="a/1")] == ["b/2"]
 
 
 def test_our_own_earlier_write_is_known_again_and_another_is_never_touched(lake: Lake) -> None:
@@ -134,6 +173,13 @@ def test_what_has_a_fixed_name_is_written_over_and_a_missing_object_can_be_remov
         lake.exports.delete("exports/x.csv")
     with pytest.raises(FileNotFoundError):
         lake.exports.get("exports/x.csv")
+
+
+def test_an_object_of_many_parts_comes_back_whole(lake: Lake) -> None:
+    data = random.Random(1).randbytes(11 * 2**20)
+    lake.objects.put("large", data)
+    assert lake.objects.get("large") == data
+    lake.objects.put("large", data)
 
 
 def test_each_layer_may_have_a_root_of_its_own(tmp_path: Path) -> None:
@@ -174,9 +220,7 @@ def test_rows_are_read_by_column_and_condition(lake: Lake) -> None:
 
 
 def test_what_is_no_table_is_told_in_a_sentence(lake: Lake) -> None:
-    log = Path(lake.uri(NOTES)) / "_delta_log"
-    log.mkdir(parents=True)
-    (log / f"{0:020d}.json").write_text("{nonsense")
+    files(lake, NOTES).put(f"_delta_log/{0:020d}.json", b"{nonsense")
     with pytest.raises(LakeError, match="cannot be read"):
         lake.open(NOTES)
 
@@ -205,35 +249,35 @@ def test_rows_that_break_the_contract_append_nothing(lake: Lake) -> None:
 
 
 WRITER = """
-import sys
+import json, sys
 sys.path[:0] = sys.argv[1:3]
 from test_lake import NOTES, notes
 from coinlake.lake import Lake
-lake = Lake.at(sys.argv[3])
+lake = Lake(*json.loads(sys.argv[3]))
 for batch in sys.argv[4:]:
     lake.append(NOTES, notes(batch.split(",")), batch.split(","))
 """
 
 
-def writer(root: Path, batches: Sequence[Sequence[str]]) -> subprocess.Popen[str]:
+def writer(lake: Lake, batches: Sequence[Sequence[str]]) -> subprocess.Popen[str]:
     """A process of its own that appends batches of objects."""
     here = Path(__file__).parent
-    words = [str(here), str(here.parent / "src"), str(root), *(",".join(batch) for batch in batches)]
+    where = json.dumps([lake.bronze, lake.silver, lake.gold, dict(lake.options)])
+    words = [str(here), str(here.parent / "src"), where, *(",".join(batch) for batch in batches)]
     return subprocess.Popen([sys.executable, "-c", WRITER, *words], stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.slow
-def test_two_processes_at_once_in_shuffled_order_append_every_object_once(tmp_path: Path) -> None:
+def test_two_processes_at_once_in_shuffled_order_append_every_object_once(lake: Lake) -> None:
     names = [f"coingecko/x/{number:02d}.jsonl.gz" for number in range(48)]
     plans = []
     for seed in (1, 2):
         shuffled = random.Random(seed).sample(names, len(names))
         plans.append([shuffled[place : place + 3] for place in range(0, len(names), 3)])
-    running = [writer(tmp_path, plan) for plan in plans]
+    running = [writer(lake, plan) for plan in plans]
     for process in running:
         _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
-    lake = Lake.at(str(tmp_path))
     assert objects_held(lake) == dict.fromkeys(names, 3)
     delta = opened(lake, NOTES)
     assert {name: delta.transaction_version(name) for name in names} == dict.fromkeys(names, 1)
@@ -248,12 +292,14 @@ class Overtaken(Lake):
     def _create(self, table: Table) -> DeltaTable:
         delta = super()._create(table)
         if not self.raced:
-            self.raced.append(Lake(self.bronze, self.silver, self.gold).append(NOTES, notes(["a", "c"]), ["a", "c"]))
+            self.raced.append(
+                Lake(self.bronze, self.silver, self.gold, self.options).append(NOTES, notes(["a", "c"]), ["a", "c"])
+            )
         return delta
 
 
 def test_a_writer_that_was_overtaken_leaves_out_what_the_other_did(lake: Lake) -> None:
-    overtaken = Overtaken(lake.bronze, lake.silver, lake.gold)
+    overtaken = Overtaken(lake.bronze, lake.silver, lake.gold, lake.options)
     assert overtaken.append(NOTES, notes(["a", "b"]), ["a", "b"]) == 3
     assert overtaken.raced == [6]
     assert objects_held(lake) == {"a": 3, "b": 3, "c": 3}
@@ -267,8 +313,7 @@ def test_transactions_are_those_that_delta_rs_knows_before_and_after_checkpoints
             delta = opened(lake, NOTES)
             known = {each: delta.transaction_version(each) for each in names[: number + 1]}
             assert transactions(delta) == known == dict.fromkeys(names[: number + 1], 1)
-    log = Path(lake.uri(NOTES)) / "_delta_log"
-    assert json.loads((log / "_last_checkpoint").read_text())["version"] >= 10
+    assert json.loads(files(lake, NOTES).get("_delta_log/_last_checkpoint"))["version"] >= 10
 
 
 def test_transactions_of_an_older_snapshot_know_nothing_newer(lake: Lake) -> None:
@@ -368,9 +413,9 @@ def test_where_the_log_or_a_file_is_gone_changes_are_not_known(lake: Lake) -> No
         lake.append(NOTES, notes([f"o{number}"]), [f"o{number}"])
     changes = lake.changes(NOTES, 5)
     assert changes is not None
-    (Path(lake.uri(NOTES)) / changes.files[0]).unlink()
+    files(lake, NOTES).delete(changes.files[0])
     assert lake.read_files(NOTES, changes.files, "bronze_object") is None
-    (Path(lake.uri(NOTES)) / "_delta_log" / f"{7:020d}.json").unlink()
+    files(lake, NOTES).delete(f"_delta_log/{7:020d}.json")
     assert lake.changes(NOTES, 5) is None
     assert lake.changes(NOTES, 7) is not None
 
@@ -423,14 +468,14 @@ def test_a_stored_column_that_the_contract_no_longer_has_is_left_alone(lake: Lak
 def test_compaction_and_clean_up_lose_no_row(lake: Lake) -> None:
     for number in range(6):
         lake.append(NOTES, notes([f"o{number}"]), [f"o{number}"])
-    rows, files = held(lake, NOTES), len(opened(lake, NOTES).file_uris())
+    rows, count = held(lake, NOTES), len(opened(lake, NOTES).file_uris())
     assert compact(lake, [NOTES]) == {}
-    assert compact(lake, [NOTES, DAYS], always=True) == {"silver.notes": files - 2}
+    assert compact(lake, [NOTES, DAYS], always=True) == {"silver.notes": count - 2}
     assert held(lake, NOTES) == rows
-    before = [path for path in Path(lake.uri(NOTES)).rglob("*.parquet") if "_delta_log" not in path.parts]
-    assert sweep(lake, [NOTES, DAYS], timedelta(0), datetime.now(UTC))["silver.notes"] == files
-    after = [path for path in Path(lake.uri(NOTES)).rglob("*.parquet") if "_delta_log" not in path.parts]
-    assert len(before) - len(after) == files
+    before = data_files(lake, NOTES)
+    assert sweep(lake, [NOTES, DAYS], timedelta(0), datetime.now(UTC))["silver.notes"] == count
+    after = data_files(lake, NOTES)
+    assert len(before) - len(after) == count
     assert held(lake, NOTES) == rows
     assert lake.append(NOTES, notes(["o1", "o9"]), ["o1", "o9"]) == 3
 
@@ -451,7 +496,8 @@ def aged(path: Path, hours: float) -> Path:
     return path
 
 
-def test_what_a_killed_writer_left_is_named_and_removed_only_when_old_enough(lake: Lake) -> None:
+def test_what_a_killed_writer_left_is_named_and_removed_only_when_old_enough(local: Lake) -> None:
+    lake = local
     lake.append(NOTES, notes(["a"]), ["a"])
     lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {})
     rows = held(lake, NOTES)

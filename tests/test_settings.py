@@ -85,6 +85,8 @@ def test_every_setting_can_be_set_by_its_variable_and_by_the_file_alike(name: st
         "slippage_bp": "0",
         "engine": "pandas",
         "keep_hours": "1",
+        "deadline_s": "540",
+        "storage_options": "{}",
         "log": "json",
     }
     setting = SETTINGS[name]
@@ -159,6 +161,7 @@ def test_no_budget_in_the_month_means_none_in_the_day(tmp_path: Path) -> None:
         ("fee_bp", "-1"),
         ("fee_bp", "nan"),
         ("slippage_bp", "5 %"),
+        ("deadline_s", "soon"),
         ("log", "xml"),
         ("lake", "s3://bucket"),
         ("source_order", "my file"),

@@ -129,7 +129,7 @@ class Door:
 
     def answer(self, value: Any, view: Callable[[Any], Any]) -> None:
         """A result on stdout: JSON for a machine, else a view of it for a person."""
-        from coinlake.screen import to_json
+        from coinlake.plain import to_json
 
         plain = to_json(value)
         if self.as_json:
@@ -287,7 +287,8 @@ def _ends(asked: Asked, screen: Screen) -> Iterator[None]:
 
 def _stopped(asked: Asked, screen: Screen, error: BaseException, message: str, code: int) -> typer.Exit:
     """Say why it ended, after what a run had done until then; a machine hears both on stdout."""
-    from coinlake.screen import run_view, to_json
+    from coinlake.plain import to_json
+    from coinlake.screen import run_view
 
     report = to_json(getattr(error, "report", None))
     if asked.as_json:
@@ -312,7 +313,8 @@ def _unexpected(error: BaseException) -> str:
 
 def _finish(door: Door, report: Any) -> None:
     """The end of a run: its report for a machine, a short table for a person, one line for a log."""
-    from coinlake.screen import run_view, to_json
+    from coinlake.plain import to_json
+    from coinlake.screen import run_view
 
     plain = to_json(report)
     if door.as_json:
@@ -350,7 +352,7 @@ def ingest(
 
 def _with_credits(plan: Any) -> dict[str, Any]:
     """A plan as plain values. What a call costs belongs to its class, so it is not among its fields."""
-    from coinlake.screen import to_json
+    from coinlake.plain import to_json
 
     plain: dict[str, Any] = to_json(plan)
     for told, call in zip(plain["calls"], plan.calls, strict=True):
@@ -494,7 +496,8 @@ def demo(
 
 
 def _tell_what_to_try(door: Door, lake: str, work: Workspace) -> None:
-    from coinlake.screen import grid, to_json
+    from coinlake.plain import to_json
+    from coinlake.screen import grid
 
     if door.as_json or door.quiet:
         return
@@ -512,6 +515,26 @@ def _tell_what_to_try(door: Door, lake: str, work: Workspace) -> None:
         f"  coinlake --lake {lake} query \"select day, close_usd from gold.daily where coin_id = 'sim-bitcoin' "
         'order by day desc limit 7"'
     )
+
+
+@_command("dashboard")
+def dashboard(
+    door: Door,
+    port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65_535, help="Where it is served.")] = 8501,
+    address: Annotated[
+        str, typer.Option("--address", metavar="HOST", help="Who reaches it: this machine, or 0.0.0.0 for all.")
+    ] = "127.0.0.1",
+) -> None:
+    """Show gold in the browser: the Strategy Command Center, until Ctrl-C. It reads gold, and never writes."""
+    try:
+        import streamlit  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("streamlit is not installed: pip install 'coinlake[dashboard]'") from error
+    from coinlake.dashboard.door import serve
+
+    gold = door.settings.gold
+    os.environ["COINLAKE_GOLD"] = gold if "://" in gold else str(Path(gold).expanduser().absolute())
+    serve(port, address)
 
 
 @_command("rebuild", (*_WORKING, *_PLACES), job=True)
@@ -580,10 +603,43 @@ def export(
     door: Door,
     to: Annotated[str | None, typer.Option("--to", metavar="FOLDER", help="A folder, in place of gold's own.")] = None,
 ) -> None:
-    """Write the files for others: the market summary and the rest of `exports/`."""
+    """Write the files for others: summary, signals and indicators as CSV and Parquet, and the report."""
     from coinlake.screen import facts
 
     door.answer({"exports": door.workspace().export(to)}, facts)
+
+
+@_command("report", _PLACES)
+def report(
+    door: Door,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="A file of your own; - writes to stdout.")
+    ] = None,
+) -> None:
+    """Write the market as one HTML page that opens without a network: into `exports/`, or a file of your own."""
+    from coinlake.screen import facts
+
+    if str(output) == "-":
+        sys.stdout.write(door.workspace().page())
+        return
+    if output is None:
+        where = door.workspace().write_report()
+    else:
+        with _in_its_place(output) as part:
+            part.write_text(door.workspace().page(), encoding="utf-8", newline="\n")
+        where = str(output)
+    door.answer({"report": where}, facts)
+
+
+@_command("show", _PLACES)
+def show(
+    door: Door,
+    coin: Annotated[str, typer.Argument(metavar="COIN", help="Its CoinGecko id, or a symbol only one coin has.")],
+) -> None:
+    """Show a coin at a glance: its course, returns, indicators, and the newest day's signals."""
+    from coinlake.portrait import coin_view
+
+    door.answer(door.workspace().portrait(coin), coin_view)
 
 
 @_command("tidy", ("keep_hours", *_PLACES), job=True)
@@ -592,6 +648,25 @@ def tidy(door: Door) -> None:
     from coinlake.screen import anything
 
     door.answer(door.workspace().tidy(), anything)
+
+
+@_command("replay-dead-letters")
+def replay_dead_letters(
+    door: Door,
+    subscription: Annotated[
+        str, typer.Option("--subscription", metavar="NAME", help="The one that keeps them, its project's or in full.")
+    ] = "coinlake-dead-letter",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first hundred, move nothing.")] = False,
+) -> None:
+    """Send events that died back to their functions, once the cause is mended (Google Cloud)."""
+    from coinlake import deadletters
+    from coinlake.screen import grid
+
+    name = deadletters.full_name(subscription, os.environ)
+    letters = deadletters.replay(deadletters.service(os.environ), name, dry_run)
+    door.answer({"letters": letters}, lambda plain: grid(plain["letters"], names=("object", "gave_up", "topic")))
+    if not door.as_json:
+        door.screen.say(f"{len(letters)} {'would go' if dry_run else 'went'} back")
 
 
 # Commands that ask a question --------------------------------------------------------------------------------------
@@ -669,10 +744,7 @@ def _write_file(door: Door, form: str, rows: duckdb.DuckDBPyRelation, output: Pa
     """Rows to a file, put in its place only when it is whole."""
     from coinlake.screen import plain, write_csv, write_json
 
-    if not output.parent.is_dir():
-        raise ConfigError(f"--output {output}: there is no folder {output.parent}; make it first")
-    part = output.with_name(f".{output.name}.part")
-    try:
+    with _in_its_place(output) as part:
         if form == "parquet":
             rows.write_parquet(str(part))
         else:
@@ -682,10 +754,22 @@ def _write_file(door: Door, form: str, rows: duckdb.DuckDBPyRelation, output: Pa
                     out.write(plain(_rows_view(names, list(found))))
                 else:
                     (write_csv if form == "csv" else write_json)(out, names, found)
+    door.screen.say(f"wrote {output}")
+
+
+@contextmanager
+def _in_its_place(output: Path) -> Iterator[Path]:
+    """A file to write to beside the one asked for; it takes its place only when it is whole."""
+    if not output.parent.is_dir():
+        raise ConfigError(f"--output {output}: there is no folder {output.parent}; make it first")
+    if output.is_dir():
+        raise ConfigError(f"--output {output} is a folder; name a file in it")
+    part = output.with_name(f".{output.name}.part")
+    try:
+        yield part
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)
-    door.screen.say(f"wrote {output}")
 
 
 _FIRST = 100
@@ -759,6 +843,14 @@ def config(door: Door) -> None:
 
     rows = door.loaded.rows()
     door.answer({"settings": rows}, lambda _: grid(rows, names=("setting", "value", "from", "variable")))
+
+
+@_command("cost")
+def cost(door: Door) -> None:
+    """Show what the recorded runs would cost a month on Google Cloud in Sydney, item by item, against what is free."""
+    from coinlake.screen import cost_view
+
+    door.answer(door.workspace().cost(), cost_view)
 
 
 @_command("doctor", (*_FETCHING, *_PLACES))

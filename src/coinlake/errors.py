@@ -4,7 +4,8 @@ CoinlakeError
 ├── ConfigError     fix the setting named
 ├── SourceError     wait, or look at the service
 │   ├── WindowError     ask for a shorter history
-│   └── MissingError    the service does not know what was asked for
+│   ├── MissingError    the service does not know what was asked for
+│   └── OutOfTimeError  the run's own deadline is too near for the call
 ├── QuotaError      change plan or budget
 ├── ContractError   look at the data
 └── LakeError       look at the lake: `coinlake doctor` says how to mend it
@@ -38,6 +39,10 @@ class WindowError(SourceError):
 
 class MissingError(SourceError):
     """The service does not know the coin that was asked for."""
+
+
+class OutOfTimeError(SourceError):
+    """The run's own deadline is too near for the call: the next run makes it."""
 
 
 class QuotaError(CoinlakeError):

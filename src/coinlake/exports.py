@@ -1,39 +1,50 @@
-"""Gold for whoever wants a file: the same tables as CSV and Parquet, at fixed names beside the gold tables."""
+"""Gold for whoever wants a file: tables as CSV and Parquet, and the report, at fixed names beside the gold tables."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
 import duckdb
 
-from coinlake import catalog
-from coinlake.duck import connect
+from coinlake import catalog, report
+from coinlake.duck import connect, quoted
 from coinlake.lake import Lake
 
 FOLDER = "exports"
-EXPORTED = ("gold.market_summary",)
+EXPORTED = ("gold.market_summary", "gold.signals", "gold.indicators")
 """The tables that are exported."""
 NOTE = f"{FOLDER}/versions.json"
-"""Which version of its table each export is of: written last, so that a kill in between is noticed."""
+"""Which version of its tables each export is of: written last, so that a kill in between is noticed."""
 FORMATS = {"csv": "format csv, header", "parquet": "format parquet, compression zstd"}
 
 
 def export(lake: Lake, to: Path | None = None) -> list[str]:
-    """Write every exported table in every format; returns where (below the gold root, or in the folder `to`)."""
-    return [path for name in EXPORTED for path in _export(lake, name, to)]
+    """Write every exported table in every format, and the report; returns where (below the gold root, or in the folder
+    `to`).
+    """
+    return [*(path for name in EXPORTED for path in _export(lake, name, to)), _report(lake, to)]
 
 
 def refresh(lake: Lake) -> list[str]:
     """Write the exports of the tables that have moved on since, as the note beside them tells; returns where."""
-    versions = {name: lake.version(catalog.table(name)) for name in EXPORTED}
+    versions = {name: lake.version(catalog.table(name)) for name in dict.fromkeys((*EXPORTED, *report.READS))}
+    versions[report.NAME] = report.FORM
     noted = _noted(lake)
     moved = [name for name, version in versions.items() if version >= 0 and noted.get(name) != version]
-    written = [path for name in moved for path in _export(lake, name, None)]
-    if moved:
+    written = [path for name in moved if name in EXPORTED for path in _export(lake, name, None)]
+    if any(versions[name] >= 0 for name in report.READS) and {*moved} & {report.NAME, *report.READS}:
+        written.append(_report(lake, None))
+    if written:
         lake.exports.put_over(NOTE, json.dumps(versions).encode())
     return written
+
+
+def write_report(lake: Lake) -> str:
+    """Write the report among the exports, as the lake stands; returns where."""
+    return _report(lake, None)
 
 
 def _noted(lake: Lake) -> dict[str, int]:
@@ -48,20 +59,29 @@ def _export(lake: Lake, name: str, to: Path | None) -> list[str]:
     table, written = catalog.table(name), []
     con = connect()
     lake.attach(con, table, "exported")
-    for ending, options in FORMATS.items():
-        data, file = _copied(con, ", ".join(table.key), options), f"{table.folder}.{ending}"
-        if to is None:
-            lake.exports.put_over(f"{FOLDER}/{file}", data)
-            written.append(f"{lake.gold.rstrip('/')}/{FOLDER}/{file}")
-        else:
-            to.mkdir(parents=True, exist_ok=True)
-            (to / file).write_bytes(data)
-            written.append(str(to / file))
+    with tempfile.TemporaryDirectory() as folder:
+        for ending, options in FORMATS.items():
+            file = Path(folder) / f"{table.folder}.{ending}"
+            _copy(con, ", ".join(table.key), file, options)
+            written.append(_put(lake, file, to))
     return written
 
 
-def _copied(con: duckdb.DuckDBPyConnection, order: str, options: str) -> bytes:
+def _report(lake: Lake, to: Path | None) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "copy"
-        con.execute(f"copy (select * from exported order by {order}) to '{file}' ({options})")
-        return file.read_bytes()
+        file = Path(folder) / report.NAME
+        file.write_text(report.report(lake), encoding="utf-8", newline="\n")
+        return _put(lake, file, to)
+
+
+def _put(lake: Lake, file: Path, to: Path | None) -> str:
+    """Put a file under its name among the exports, or into a folder; returns where."""
+    if to is None:
+        lake.exports.put_over(f"{FOLDER}/{file.name}", file)
+        return f"{lake.gold.rstrip('/')}/{FOLDER}/{file.name}"
+    to.mkdir(parents=True, exist_ok=True)
+    return str(shutil.copyfile(file, to / file.name))
+
+
+def _copy(con: duckdb.DuckDBPyConnection, order: str, file: Path, options: str) -> None:
+    con.execute(f"copy (select * from exported order by {order}) to {quoted(str(file))} ({options})")

@@ -36,7 +36,9 @@ def tables(lake: Lake) -> list[dict[str, Any]]:
 
 
 def _about(lake: Lake, table: Table) -> dict[str, Any]:
-    dated = table.dated_by or next(name for name in ("fetched_at", "priced_at", "day") if name in table.columns)
+    dated = table.dated_by or next(
+        name for name in ("fetched_at", "priced_at", "until", "day") if name in table.columns
+    )
     rows, latest = _one(lake, table, f"select count(*), max({_naive(table, dated)}) from looked_at")
     return {"table": table.name, "rows": rows, "version": lake.version(table), "newest": latest, "grain": table.grain}
 
@@ -76,6 +78,14 @@ def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
         "runs": [{name: run[name] for name in _SHOWN} for run in runs[: -LAST_RUNS - 1 : -1]],
         "credits_this_month": {"used": used, "budget": monthly_credits or None},
     }
+
+
+def age(lake: Lake, now: datetime) -> dict[str, Any]:
+    """The last finished day in gold, the hours since it ended (both null where gold is empty), and if that is long."""
+    last_day = _one(lake, catalog.table("gold.daily"), "select max(day) from looked_at")[0]
+    hours = _hours_behind(last_day, now)
+    is_stale = hours is None or hours > STALE_AFTER.total_seconds() / 3600
+    return {"last_finished_day": last_day, "gold_age_hours": hours, "is_stale": is_stale}
 
 
 def _hours_behind(last_day: date | None, now: datetime) -> float | None:

@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
 
-from coinlake import contract
+from coinlake import contract, meter
 from coinlake.duck import bring, connect, glance, quoted
 from coinlake.errors import ConflictError, LakeError
 from coinlake.objects import Objects, local_folder
@@ -100,6 +101,7 @@ class Lake:
         Raises:
             LakeError: there is something, but it is no readable table.
         """
+        meter.count("opened")
         try:
             return DeltaTable(self.uri(table), storage_options=dict(self.options))
         except TableNotFoundError:
@@ -130,6 +132,18 @@ class Lake:
             for name, column in wanted.items()
         )
         return QueryBuilder().register("t", delta).execute(f"select {select} from t where {where}")
+
+    def newest_day(self, table: Table) -> date | None:
+        """The last day of a dated table; None where it is empty. Only the rows of its last year are looked at."""
+        delta = self.open(table)
+        partitions = delta.partitions() if delta else []
+        years = [int(each[contract.PARTITION]) for each in partitions if each[contract.PARTITION]]
+        if not years or table.dated_by is None:
+            return None
+        con = glance()
+        bring(con, self.read(table, [table.dated_by], f"{contract.PARTITION} = {max(years)}"), "newest_days")
+        found: date | None = con.sql(f"select max({table.dated_by})::DATE from newest_days").fetchall()[0][0]
+        return found
 
     def attach(self, con: duckdb.DuckDBPyConnection, table: Table, name: str, where: str = "true") -> None:
         """Make a table's rows known to a connection as `name`: over the Parquet files themselves where they are local
@@ -279,6 +293,7 @@ class Lake:
         note: str = "",
     ) -> None:
         stored = {column.name for column in delta.schema().fields} - {contract.PARTITION}
+        meter.count("committed")
         try:
             write_deltalake(
                 delta,

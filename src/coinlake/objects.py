@@ -13,10 +13,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from coinlake import meter
 from coinlake.errors import LakeError
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Objects:
     def _store(self) -> ObjectStore:
         if folder := local_folder(self.root):
             return LocalStore(folder, mkdir=True)
-        return from_url(self.root, config=dict(self.options) or None)  # type: ignore[arg-type]  # per-cloud typed dicts
+        return _cloud_store(self.root, self.options)
 
     def put(self, path: str, data: bytes) -> None:
         """Create an object. One that is there already with the same bytes is our own earlier write: done.
@@ -48,15 +51,32 @@ class Objects:
             LakeError: another object has that name; it was not touched.
         """
         with self._at_the_border():
-            try:
-                obstore.put(self._store, path, data, mode="create")
-            except AlreadyExistsError as exc:
-                if self.get(path) != data:
-                    raise LakeError(f"{path} exists with other content and was left as it is; run again") from exc
+            for _ in range(_TRIES):
+                try:
+                    meter.count("written")
+                    obstore.put(self._store, path, data, mode="create")
+                    return
+                # Who may create and not overwrite is perhaps told just that, where the first of two tries was done.
+                except (AlreadyExistsError, PermissionDeniedError) as exc:
+                    if (there := self._held(path)) == data:
+                        return
+                    if isinstance(exc, PermissionDeniedError):
+                        raise
+                    if there is not None:
+                        raise LakeError(f"{path} exists with other content and was left as it is; run again") from exc
+                    refusal = exc
+            raise refusal
 
-    def put_over(self, path: str, data: bytes) -> None:
-        """Write an object under a fixed name, in place of the one that was there."""
+    def _held(self, path: str) -> bytes | None:
+        try:
+            return self.get(path)
+        except FileNotFoundError:
+            return None
+
+    def put_over(self, path: str, data: bytes | Path) -> None:
+        """Write an object (bytes, or a file, which is streamed) under a fixed name, in place of the one there."""
         with self._at_the_border():
+            meter.count("written")
             obstore.put(self._store, path, data, mode="overwrite")
 
     def get(self, path: str) -> bytes:
@@ -66,22 +86,33 @@ class Objects:
             FileNotFoundError: there is none of that name.
         """
         with self._at_the_border():
+            meter.count("read")
             return bytes(obstore.get(self._store, path).bytes())
 
     def delete(self, path: str) -> None:
         """Remove an object; one that is not there is as good as removed."""
         with self._at_the_border():
+            meter.count("deleted")
             try:
                 obstore.delete(self._store, path)
             except FileNotFoundError:
                 return
 
-    def list(self, prefix: str = "") -> Iterator[Object]:
-        """Every object below a folder, in the order of their paths."""
+    def generation(self, path: str) -> str | None:
+        """Which writing of a name lies there now, in the cloud's counting; None where the name is free."""
+        with self._at_the_border():
+            try:
+                return obstore.head(self._store, path)["version"] or ""
+            except FileNotFoundError:
+                return None
+
+    def list(self, prefix: str = "", after: str | None = None) -> Iterator[Object]:
+        """Every object below a folder, in the order of their paths; those `after` a path only."""
         if (folder := local_folder(self.root)) and not Path(folder).exists():
             return iter(())
         with self._at_the_border():
-            found = (meta for batch in obstore.list(self._store, prefix or None) for meta in batch)
+            meter.count("listed")
+            found = (meta for batch in obstore.list(self._store, prefix or None, offset=after) for meta in batch)
             listed = [Object(meta["path"], meta["size"], meta["last_modified"]) for meta in found]
         return iter(sorted(listed, key=lambda each: each.path))
 
@@ -96,6 +127,13 @@ class Objects:
             raise LakeError(
                 f"{self.root} cannot be read or written ({why}); look at its permissions and space"
             ) from exc
+
+
+def _cloud_store(root: str, options: Mapping[str, str]) -> ObjectStore:
+    """A store in the cloud. delta-rs takes all options together; here those of the client go by themselves."""
+    config = {name: value for name, value in options.items() if name.startswith("google_")}
+    client = {name: value for name, value in options.items() if name not in config}
+    return from_url(root, config=config or None, client_options=client or None)  # type: ignore[arg-type]  # typed dicts
 
 
 def local_folder(root: str) -> str | None:

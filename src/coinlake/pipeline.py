@@ -7,15 +7,17 @@ killed anywhere and done again: what is there already is not done twice.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
 import duckdb
 
-from coinlake import catalog
+from coinlake import catalog, meter
 from coinlake.answer import Answer, to_moment, to_text, unpack
 from coinlake.bronze.ingest import Ingested, Source, ingest
 from coinlake.bronze.plan import Wish
@@ -43,12 +45,16 @@ TRIES = 5
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its name, what was asked for, the plan with the service, and when it began by the pipeline's clock."""
+    """One run: its name, what was asked for, the plan with the service, and when it began by the pipeline's clock.
+
+    `until` is when it stops at the next part and leaves the rest to the next run, in seconds of its monotonic clock.
+    """
 
     name: str
     command: str
     plan: str
     began_at: datetime
+    until: float = math.inf
 
 
 @dataclass
@@ -63,6 +69,17 @@ class Done:
     versions: dict[str, int] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
+    meter_before: Mapping[str, int] = field(default_factory=meter.reading)
+    left: list[str] = field(default_factory=list)
+
+
+GoesOn = Callable[[], bool]
+"""Whether there is time for one more part."""
+
+
+def always() -> bool:
+    """There is."""
+    return True
 
 
 # The steps -----------------------------------------------------------------------------------------------------------
@@ -79,14 +96,49 @@ def fetch(
 ) -> Ingested:
     """Fetch into bronze what is wished for and not there; the failure that ended it, if any, is in the result."""
     known = survey(lake, wish, run.began_at, pending(lake), run.plan)
-    return ingest(source, lake, wish, known, run.name, run.began_at, now, monotonic, report)
+    return ingest(source, lake, wish, known, run.name, run.began_at, now, monotonic, report, run.until)
 
 
 def pending(lake: Lake, only: str = "") -> list[str]:
     """The bronze objects that silver has not seen, oldest name first; `only` those below a folder."""
-    paths = [each.path for each in lake.objects.list(only) if endpoint_of(each.path)]
+    return _unseen(lake, (each.path for each in lake.objects.list(only)))
+
+
+def pending_since(lake: Lake, path: str, since: date) -> list[str]:
+    """Of the bronze objects that silver has not seen, one that landed and whatever is of a day or later.
+
+    What this takes does not grow with the history: listings begin at the day.
+    """
+    source = path.split("/")[0]
+    begins = {f"{source}/{endpoint}": f"{source}/{endpoint}/date={since}" for endpoint in catalog.readers()}
+    return _unseen(lake, {path, *_listed(lake, {**begins, RUNS: _first_run(since)})})
+
+
+def records_since(lake: Lake, since: date) -> list[str]:
+    """The runs' own records that silver has not seen, of a day or later."""
+    return _unseen(lake, _listed(lake, {RUNS: _first_run(since)}))
+
+
+def _first_run(day: date) -> str:
+    return f"{RUNS}/{run_name(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())}"
+
+
+def _listed(lake: Lake, begins: Mapping[str, str]) -> list[str]:
+    """The objects of several folders, each from a name on; asked for at once, for each answer is waited for."""
+    with ThreadPoolExecutor(len(begins)) as threads:
+        found = list(threads.map(lambda each: list(lake.objects.list(*each)), begins.items()))
+    return [each.path for objects in found for each in objects]
+
+
+def _unseen(lake: Lake, found: Iterable[str]) -> list[str]:
+    paths = sorted(path for path in found if endpoint_of(path))
     seen = {table: _seen(lake, table) for table in {_table_of(path) for path in paths}}
     return [path for path in paths if path not in seen[_table_of(path)]]
+
+
+def run_name(at: float, salt: str = "") -> str:
+    """A name for a run that begins at a moment (seconds since 1970); names sort as their moments do."""
+    return f"{int(at * 1000):011x}{salt}"
 
 
 def landed(lake: Lake) -> list[str]:
@@ -117,9 +169,14 @@ def endpoint_of(path: str) -> str | None:
     return None if len(parts) < 3 or parts[0].startswith("_") or parts[1].startswith("_") else parts[1]
 
 
-def clean_objects(lake: Lake, engine: Engine, paths: Sequence[str], done: Done, report: Report) -> None:
+def clean_objects(
+    lake: Lake, engine: Engine, paths: Sequence[str], done: Done, report: Report, goes_on: GoesOn = always
+) -> None:
     """Turn bronze objects into silver, each exactly once, in whatever order and by however many processes."""
     for number, batch in enumerate(_batches(lake, paths, done)):
+        if not goes_on():
+            done.left += paths[paths.index(next(iter(batch))) :]
+            return
         first = number * BATCH_OBJECTS
         report(Progress("clean", min(first, len(paths)), len(paths), f"{len(batch)} bronze objects"))
         _clean_batch(lake, engine, batch, done)
@@ -193,11 +250,15 @@ def analyze_tables(
     report: Report,
     anew: Sequence[str] = (),
     options: Options = NO_OPTIONS,
+    goes_on: GoesOn = always,
 ) -> None:
     """Bring every gold table up to date, each after those it reads; those named `anew` are made from nothing."""
     tables = definitions(sources, options)
     for number, definition in enumerate(tables):
         name = definition.table.name
+        if not goes_on():
+            done.left += [each.table.name for each in tables[number:]]
+            return
         report(Progress("analyze", number, len(tables), name))
         made = _analyze(lake, definition, engine, sources, name in anew)
         done.made.append(made)
@@ -231,6 +292,9 @@ def definitions(sources: Sequence[str], options: Options = NO_OPTIONS) -> list[D
             carries=getattr(entry.module, "CARRIES", ()),
             companions=getattr(entry.module, "COMPANIONS", ()),
             until=getattr(entry.module, "UNTIL", ""),
+            columns=getattr(entry.module, "COLUMNS", {}),
+            recent_days=getattr(entry.module, "RECENT_DAYS", 0),
+            as_observed=getattr(entry.module, "AS_OBSERVED", False),
         )
         for entry in catalog.entries().values()
         if entry.table.layer == "gold"
@@ -274,6 +338,7 @@ def end(lake: Lake, run: Run, done: Done, ended_at: datetime, lasted_s: float, f
         "rows": sum(done.rows.values()),
         "rejects": sum(done.rejects.values()),
         "versions": json.dumps(done.versions, sort_keys=True),
+        "operations": json.dumps(meter.since(done.meter_before)),
         "unknown_coins": ",".join(fetched.unknown_coins),
         "history_days": fetched.days_learnt,
         "unavailable": json.dumps([asdict_of(each) for each in fetched.unavailable]),

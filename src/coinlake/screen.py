@@ -6,17 +6,13 @@ and fields), as log collectors read them.
 
 from __future__ import annotations
 
-import base64
 import csv
 import dataclasses
 import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, time
-from decimal import Decimal
-from enum import Enum
-from pathlib import PurePath
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, TextIO
 
@@ -27,9 +23,8 @@ from rich.table import Column
 from rich.table import Table as Grid
 from rich.text import Text
 
-from coinlake.answer import to_text
+from coinlake.plain import log_line, sentence, to_json
 from coinlake.progress import WAIT, Progress
-from coinlake.settings import Secret
 
 Mode = Literal["picture", "json", "text"]
 
@@ -97,16 +92,6 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def sentence(progress: Progress) -> str:
-    """Progress in words: `ingest: 3 of 13, bitcoin`."""
-    if progress.total == 0:
-        return f"{progress.step}: nothing to do"
-    count = "" if progress.total is None and not progress.done else f"{progress.done:,}"
-    if progress.total is not None:
-        count = f"{progress.done:,} of {progress.total:,}"
-    return f"{progress.step}: " + (", ".join(filter(None, [count, progress.note])) or "begun")
 
 
 class _Left(ProgressColumn):
@@ -226,9 +211,8 @@ class Screen:
 
     def log(self, severity: str, message: str, **fields: Any) -> None:
         """One line of JSON on stderr, whatever the mode."""
-        head = {"severity": severity, "message": message, "time": to_text(self._now())}
         run = {"run": self.run} if self.run else {}
-        self._line(json.dumps(to_json({**head, **run, **fields}), ensure_ascii=False))
+        self._line(log_line(severity, message, self._now(), {**run, **fields}))
 
     def say(self, message: str, **fields: Any) -> None:
         """Something that happened and that no result holds."""
@@ -282,34 +266,6 @@ def plain(view: RenderableType) -> str:
 
 
 # Values ------------------------------------------------------------------------------------------------------------
-
-
-def to_json(value: Any) -> Any:
-    """Any value of ours as what JSON knows: moments as ISO, numbers in full, NaN and infinity null, secrets masked."""
-    if value is None or (isinstance(value, bool | int | str) and not isinstance(value, Enum)):
-        return value
-    if isinstance(value, float | Decimal):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Enum):
-        return to_json(value.value)
-    if isinstance(value, datetime | date | time):
-        return iso(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type | Secret):
-        return {each.name: to_json(getattr(value, each.name)) for each in dataclasses.fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, Mapping):
-        return {str(key): to_json(each) for key, each in value.items()}
-    if isinstance(value, bytes | bytearray | memoryview):
-        return base64.b64encode(value).decode()
-    if isinstance(value, Iterable) and not isinstance(value, PurePath):
-        return [to_json(each) for each in value]
-    return str(value)
-
-
-def iso(value: datetime | date | time) -> str:
-    """A moment or a day as ISO 8601; UTC is `Z`."""
-    return value.isoformat().replace("+00:00", "Z")
 
 
 def text(value: Any) -> str:
@@ -493,6 +449,18 @@ def _query(params: Mapping[str, str]) -> str:
     """The query of a call, cut where 250 coins would fill the page."""
     whole = "?" + "&".join(f"{name}={value}" for name, value in params.items()) if params else ""
     return whole if len(whole) <= 240 else f"{whole[:200]}… ({len(whole):,} characters)"
+
+
+def cost_view(bill: Mapping[str, Any]) -> RenderableType:
+    """A month's bill, item by item, and what it is made of."""
+    shown = {"item": "item", "a_month": "a month", "unit": "unit", "free": "free", "usd": "USD", "by": "by"}
+    items = [{title: item[name] for name, title in shown.items()} for item in bill["items"]]
+    sums = {
+        "USD a month": bill["usd_a_month"],
+        "from": f"{bill['runs']} runs in {bill['days']} days, {bill['runs_without_count']} of them without a count",
+        "where": bill["where"],
+    }
+    return _apart(grid(items), facts(sums))
 
 
 def table_view(table: Mapping[str, Any]) -> RenderableType:

@@ -5,6 +5,7 @@ The environment and the folder come in as arguments: this module reads one file 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import tomllib
@@ -145,6 +146,13 @@ def _clock(text: str) -> datetime | str:
 
 def _secret(text: str) -> Secret:
     if not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise ValueError
+    return Secret(text)
+
+
+def _options(text: str) -> Secret:
+    options = json.loads(text)
+    if not isinstance(options, dict) or not all(isinstance(value, str) for value in options.values()):
         raise ValueError
     return Secret(text)
 
@@ -314,6 +322,22 @@ class Settings:
     keep_hours: int = _setting(
         "keep_hours", "What clean-up removes is older than this many hours.", "a whole number from 0 on", _whole(0), 24
     )
+    deadline_s: int = _setting(
+        "deadline_s",
+        "Seconds after which a run stops at the next part and leaves the rest to the next run; 0 for none.",
+        "a whole number from 0 on",
+        _whole(0),
+        0,
+    )
+    storage_options: Secret = _setting(  # noqa: RUF009 (likewise)
+        "storage_options",
+        "Options of the gs:// client, as delta-rs names them, for an emulator or a key file. None are needed on Google "
+        "Cloud or after `gcloud auth application-default login`.",
+        'a JSON object of texts, such as {"google_service_account_path": "key.json"}',
+        _options,
+        Secret(),
+        secret=True,
+    )
     log: str = _setting(
         "log",
         "How progress is written to stderr: auto (a picture on a terminal, else json), json or text.",
@@ -326,6 +350,12 @@ class Settings:
     def options(self) -> Mapping[str, float]:
         """What tables of gold are made with besides sources: part of the definition of those that take it."""
         return {"fee_bp": self.fee_bp, "slippage_bp": self.slippage_bp}
+
+    @property
+    def client_options(self) -> dict[str, str]:
+        """The options of the storage client, by name."""
+        options: dict[str, str] = json.loads(self.storage_options.reveal() or "{}")
+        return options
 
     @property
     def history_days(self) -> int | None:

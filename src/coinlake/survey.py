@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from coinlake import catalog
-from coinlake.answer import Answer, to_text, unpack
+from coinlake.answer import Answer, to_moment, to_text, unpack
 from coinlake.bronze import call as ask
 from coinlake.bronze.ingest import frozen_universe, received
 from coinlake.bronze.plan import Known, Wish, days_of
@@ -29,6 +29,9 @@ _FRESH_FOR = 2 * _DAY
 """How far back a last fetch is looked for: nothing is due later than after a day."""
 _LEARNT_FOR = 30 * _DAY
 _UNKNOWN_FOR = _DAY
+
+_MOMENTS = ("began_at", "ended_at")
+_TEXTS = ("run", "command", "outcome", "message", "credits", "unknown_coins", "history_days", "unavailable", "plan")
 
 _ENDPOINTS = {
     ask.MARKETS: ("silver.markets", "coin_id"),
@@ -48,7 +51,8 @@ def survey(lake: Lake, wish: Wish, at: datetime, pending: Iterable[str], plan: s
     What runs learnt of the service's limits counts only where they ran on the same `plan`.
     """
     universe = frozen_universe(lake, at.date(), wish.top) if wish.top and not wish.coins else None
-    runs = known_runs(lake)
+    pending = list(pending)
+    runs = _with_pending(lake, known_runs(lake), pending)
     found = _Found()
     alike = [run for run in runs if run["plan"] == plan]
     found.given_up(alike, wish.granularity, at)
@@ -154,12 +158,22 @@ def known_runs(lake: Lake) -> list[dict[str, Any]]:
     """The current view of all runs, oldest first; moments are in UTC."""
     table, engine = catalog.table("silver.runs"), DuckEngine()
     rows = engine.arrow(current(table, engine.frame(lake.read(table))))
-    moments = ("began_at", "ended_at")
-    texts = ("run", "command", "outcome", "message", "credits", "unknown_coins", "history_days", "unavailable", "plan")
-    select = ", ".join([*(f"{name}::TIMESTAMP" for name in moments), *texts])
+    select = ", ".join([*(f"{name}::TIMESTAMP" for name in _MOMENTS), *_TEXTS])
     found = rows.order("began_at, ended_at, run").project(select).fetchall()
-    runs = [dict(zip((*moments, *texts), row, strict=True)) for row in found]
-    return [run | {name: run[name] and run[name].replace(tzinfo=UTC) for name in moments} for run in runs]
+    runs = [dict(zip((*_MOMENTS, *_TEXTS), row, strict=True)) for row in found]
+    return [run | {name: run[name] and run[name].replace(tzinfo=UTC) for name in _MOMENTS} for run in runs]
+
+
+def _with_pending(lake: Lake, runs: Iterable[Record], pending: Iterable[str]) -> list[dict[str, Any]]:
+    """Runs with what their own records say that silver has not seen yet: who may only read silver cannot clean them."""
+    by_name = {run["run"]: dict(run) for run in runs}
+    for path in pending:
+        if path.startswith(f"{RUNS}/"):
+            said = json.loads(lake.objects.get(path))
+            moments = {name: to_moment(said[name]) for name in ("began_at", "ended_at") if said.get(name)}
+            known = {name: value for name, value in said.items() if name in _TEXTS and value is not None}
+            by_name.setdefault(said["run"], dict.fromkeys((*_MOMENTS, *_TEXTS))).update({**known, **moments})
+    return sorted(by_name.values(), key=lambda run: (run["began_at"], run["run"]))
 
 
 def credits(lake: Lake, runs: Iterable[Record], counts: Callable[[datetime], bool]) -> int:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 
 from coinlake.lake import Lake
 from coinlake.table import Table
@@ -36,7 +37,10 @@ def compact(lake: Lake, tables: Iterable[Table], always: bool = False) -> dict[s
         delta = lake.open(table)
         if delta is None or not (always or _worth(delta)):
             continue
-        metrics = delta.optimize.compact(target_size=_TARGET_FILE_SIZE)
+        try:
+            metrics = delta.optimize.compact(target_size=_TARGET_FILE_SIZE)
+        except CommitFailedError:  # another writer was faster: there is a next time
+            continue
         if metrics["numFilesRemoved"]:
             saved[table.name] = metrics["numFilesRemoved"] - metrics["numFilesAdded"]
     return saved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import secrets
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,14 @@ from coinlake import pipeline as steps
 from coinlake.answer import to_moment
 from coinlake.bronze.ingest import Ingested
 from coinlake.bronze.plan import Plan, Wish, plan
+from coinlake.coin import portrait
 from coinlake.engine import Engine, engine
 from coinlake.errors import CoinlakeError, ConfigError, SourceError, was_interrupted
 from coinlake.lake import Lake
 from coinlake.objects import local_folder
 from coinlake.progress import WAIT, Progress, Report, silent
 from coinlake.query import query
+from coinlake.report import report
 from coinlake.settings import Settings, demand_key
 from coinlake.survey import RUNS, survey
 from coinlake.table import Table
@@ -63,6 +66,8 @@ class RunReport:
     unavailable: list[Any] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
     failure: str | None = None
 
 
@@ -72,7 +77,7 @@ def workspace(settings: Settings, report: Report) -> Workspace:
     Raises:
         ConfigError: no lake can lie where it is set to, or what the engine needs is not installed.
     """
-    lake = Lake.at(settings.lake, settings.bronze, settings.silver, settings.gold)
+    lake = Lake.at(settings.lake, settings.bronze, settings.silver, settings.gold, **settings.client_options)
     for root in (lake.silver, lake.gold):
         _demand_a_fit_folder(root)
     return Workspace(settings, lake, engine(settings.engine), report)
@@ -136,6 +141,37 @@ class Workspace:
         if steps.landed(self.lake) or steps.behind(self.lake):
             return self._recorded("watch", self._clean, self._analyze)
         return None
+
+    # The same in the cloud, where bronze writes bronze only, silver silver, and gold gold, but for the runs' records.
+
+    def land(self) -> RunReport:
+        """Fetch into bronze what is missing; silver takes the run's record from there when it cleans."""
+        return self._noted(self._new_run("ingest"), self._fetch)
+
+    def settle(self, path: str) -> RunReport | None:
+        """Turn a bronze object into silver, and what else waits since the day before it; None where nothing does."""
+        since = _day_before(path, self.now())
+        paths = steps.pending_since(self.lake, path, since)
+        if not paths:
+            return None
+        report = self._noted(self._new_run("clean"), partial(self._settle, path, paths))
+        steps.clean_objects(self.lake, self.engine, steps.records_since(self.lake, since), steps.Done(), silent)
+        return report
+
+    def conclude(self) -> RunReport | None:
+        """Bring gold up to date with silver; None where it is. Of several at once, the last writes the exports."""
+        if steps.behind(self.lake):
+            return self._noted(self._new_run("analyze"), self._conclude)
+        self._refresh(steps.always)  # whoever made gold may have been killed before
+        return None
+
+    def concludes_from(self, folder: str) -> bool:
+        """Whether gold reads the silver table of that folder."""
+        return any(source.folder == folder for each in steps.definitions(()) for source in each.reads)
+
+    def age(self) -> dict[str, Any]:
+        """The last finished day in gold, and how many hours ago it ended."""
+        return health.age(self.lake, self.now())
 
     def rebuild(self, layer: str, tables: Sequence[str] = ()) -> RunReport:
         """Make the tables of a layer (or those named) anew: silver from bronze, gold from silver."""
@@ -201,6 +237,10 @@ class Workspace:
         """Write the exports beside gold, or into a folder."""
         return exports.export(self.lake, Path(to) if to else None)
 
+    def write_report(self) -> str:
+        """Write the report among the exports beside gold; returns where."""
+        return exports.write_report(self.lake)
+
     # What only looks ---------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
@@ -211,6 +251,14 @@ class Workspace:
     def query(self, sql: str, as_of: datetime | None = None) -> duckdb.DuckDBPyRelation:
         """The answer to a question in SQL."""
         return query(self.lake, sql, self.settings.source_order, as_of, self.settings.options)
+
+    def page(self) -> str:
+        """The report as HTML."""
+        return report(self.lake)
+
+    def portrait(self, coin: str) -> dict[str, Any]:
+        """What gold knows of a coin, by its id or symbol."""
+        return portrait(self.lake, coin)
 
     def tables(self) -> list[dict[str, Any]]:
         """Every table: grain, rows, version, newest moment or day."""
@@ -224,6 +272,12 @@ class Workspace:
         """Freshness, rows, gaps, rejects, last runs, credits used this month."""
         return health.status(self.lake, self.now(), self.settings.monthly_credits)
 
+    def cost(self) -> dict[str, Any]:
+        """What the recorded runs would cost a month on Google Cloud, item by item."""
+        from coinlake import cost
+
+        return cost.monthly(self.lake, self.now())
+
     def doctor(self) -> list[health.Finding]:
         """What is wrong, and how to mend it."""
         return health.examine(self.lake, self.now())
@@ -235,13 +289,28 @@ class Workspace:
 
         A failure in fetching is held back until what landed has been cleaned and analysed.
         """
-        run = steps.Run(_new_name(), command, self.settings.plan, self.now())
-        done, began_s = steps.Done(), time.monotonic()
+        run = self._new_run(command)
+        try:
+            report = self._noted(run, *stages)
+        except BaseException as failure:
+            self._clean_records(failure)
+            raise
+        self._clean_records(None)
+        return report
+
+    def _noted(self, run: steps.Run, *stages: Stage) -> RunReport:
+        """Do the stages in turn, with a record in bronze at the beginning and at the end."""
         steps.begin(self.lake, run)
-        failure = _failure_of(run, done, stages)
-        lasted_s = time.monotonic() - began_s
+        done, lasted_s, failure = _did(run, stages)
         steps.end(self.lake, run, done, self.now(), lasted_s, failure)
-        self._clean_records(failure)
+        return self._told(run, done, lasted_s, failure)
+
+    def _new_run(self, command: str) -> steps.Run:
+        limit_s = self.settings.deadline_s or math.inf
+        return steps.Run(_new_name(), command, self.settings.plan, self.now(), time.monotonic() + limit_s)
+
+    def _told(self, run: steps.Run, done: steps.Done, lasted_s: float, failure: BaseException | None) -> RunReport:
+        """The report of a run; its failure is raised, with the report."""
         report = _report(run, done, self.now(), lasted_s, failure)
         if isinstance(failure, CoinlakeError):
             failure.report = report
@@ -256,15 +325,47 @@ class Workspace:
             done.ingested = steps.fetch(self.lake, source, wish, run, self.now, time.monotonic, report)
 
     def _clean(self, run: steps.Run, done: steps.Done) -> None:
-        steps.clean_objects(self.lake, self.engine, steps.pending(self.lake), done, self._told_of(run))
+        self._clean_these(steps.pending(self.lake), run, done)
+
+    def _settle(self, path: str, paths: Sequence[str], run: steps.Run, done: steps.Done) -> None:
+        try:
+            self._clean_these(paths, run, done)
+        except Exception:
+            # Each object has an event of its own, so one that cannot be cleaned must not take the others with it.
+            if paths == [path]:
+                raise
+            done.left += [each for each in paths if each != path]
+            self._clean_these([path], run, done)
+        if not done.left:
+            upkeep.compact(self.lake, [catalog.table(name) for name in done.versions])
+
+    def _clean_these(self, paths: Sequence[str], run: steps.Run, done: steps.Done) -> None:
+        steps.clean_objects(self.lake, self.engine, paths, done, self._told_of(run), _in_time(run))
 
     def _analyze(self, run: steps.Run, done: steps.Done, anew: Sequence[str] = ()) -> None:
-        report = self._told_of(run)
-        settings = self.settings
-        steps.analyze_tables(self.lake, self.engine, settings.source_order, done, report, anew, settings.options)
-        if any(made.how != "unchanged" for made in done.made):
+        if self._make(run, done, anew):
             upkeep.compact(self.lake, [entry.table for entry in catalog.entries().values()])
         done.exports = exports.refresh(self.lake)
+
+    def _conclude(self, run: steps.Run, done: steps.Done) -> None:
+        if self._make(run, done):
+            upkeep.compact(self.lake, [catalog.table(made.table) for made in done.made if made.how != "unchanged"])
+        done.exports = self._refresh(_in_time(run))
+
+    def _refresh(self, goes_on: steps.GoesOn) -> list[str]:
+        """Write the exports until they are of the newest gold, whoever else writes some; returns where."""
+        written: list[str] = []
+        while goes_on() and (more := exports.refresh(self.lake)):
+            written = more
+        return written
+
+    def _make(self, run: steps.Run, done: steps.Done, anew: Sequence[str] = ()) -> bool:
+        """Make the gold tables; say whether anything changed."""
+        report, settings = self._told_of(run), self.settings
+        steps.analyze_tables(
+            self.lake, self.engine, settings.source_order, done, report, anew, settings.options, _in_time(run)
+        )
+        return any(made.how != "unchanged" for made in done.made)
 
     def _told_of(self, run: steps.Run) -> Report:
         """Progress, with the name of the run it is of."""
@@ -311,7 +412,8 @@ class Workspace:
             time.sleep,
             lambda note: report(Progress(WAIT, 0, None, note)),
         )
-        with CoinGecko(chosen.api_url, chosen.plan, chosen.api_key.reveal(), pace, self.now) as source:
+        key = chosen.api_key.reveal()
+        with CoinGecko(chosen.api_url, chosen.plan, key, pace, self.now, until=run.until) as source:
             yield source
 
 
@@ -319,7 +421,7 @@ def _new_name() -> str:
     """A name for a run. Names sort as the runs began, by the machine's clock: bronze objects are named after them, and
     of two that were fetched at the same moment of a clock that stands still the later one is the newer.
     """
-    return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(2)}"
+    return steps.run_name(time.time(), secrets.token_hex(2))
 
 
 def pace_file(settings: Settings) -> Path:
@@ -354,6 +456,23 @@ def _certificates() -> ssl.SSLContext:
     import httpx
 
     return httpx.create_ssl_context()
+
+
+def _in_time(run: steps.Run) -> steps.GoesOn:
+    return lambda: time.monotonic() < run.until
+
+
+def _day_before(path: str, at: datetime) -> date:
+    """The day before the one that an object's path names; before now, where it names none."""
+    named = re.search(r"/date=(\d{4}-\d\d-\d\d)/", path)
+    return (date.fromisoformat(named[1]) if named else at.date()) - timedelta(days=1)
+
+
+def _did(run: steps.Run, stages: Sequence[Stage]) -> tuple[steps.Done, float, BaseException | None]:
+    """Do the stages in turn: what was done, how many seconds it took, and what ended them."""
+    done, began_s = steps.Done(), time.monotonic()
+    failure = _failure_of(run, done, stages)
+    return done, time.monotonic() - began_s, failure
 
 
 def _failure_of(run: steps.Run, done: steps.Done, stages: Sequence[Stage]) -> BaseException | None:
@@ -398,5 +517,7 @@ def _report(
         unavailable=[steps.asdict_of(each) for each in fetched.unavailable],
         notes=notes,
         exports=done.exports,
+        left=[*done.left, *([f"{fetched.left} calls"] if fetched.left else [])],
+        damaged=done.damaged,
         failure=str(failure) if failure else None,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -27,7 +28,7 @@ from coinlake.bronze.deadline import Deadline
 from coinlake.bronze.outcome import Outcome, is_an_answer, judge, one_line, retry_after, where_of
 from coinlake.bronze.pace import Pace, TooLate
 from coinlake.bronze.plans import PAID, PLANS, PUBLIC, Plan
-from coinlake.errors import CoinlakeError, ConfigError, SourceError
+from coinlake.errors import CoinlakeError, ConfigError, OutOfTimeError, SourceError
 
 ATTEMPTS = 6
 """Most attempts that one call gets."""
@@ -115,7 +116,7 @@ class CoinGecko:
     """CoinGecko at one address, on one plan, for one run.
 
     `key` travels in the plan's header and is shown nowhere. `now` dates answers; pace, waits and deadlines go by the
-    clocks of `pace`. `jitter` gives numbers from 0 to 1.
+    clocks of `pace`; no call begins after `until`. `jitter` gives numbers from 0 to 1.
 
     Raises:
         ConfigError: address, plan and key do not belong together.
@@ -129,6 +130,7 @@ class CoinGecko:
         pace: Pace,
         now: Callable[[], datetime],
         *,
+        until: float = math.inf,
         jitter: Callable[[], float] = random.random,
         deadline_s: float = DEADLINE_S,
         connect_s: float = CONNECT_S,
@@ -138,6 +140,7 @@ class CoinGecko:
         self._key = key
         self._pace = pace
         self._now = now
+        self._until = until
         self._jitter = jitter
         self._deadline_s = deadline_s
         self._deadline = Deadline(pace.monotonic)
@@ -276,6 +279,8 @@ class CoinGecko:
     def _unasked(self, call: Call) -> _Tried:
         """What came of a call that was not made, since our patience was over."""
         answer = self._answer(call, _Received(), self._now(), 1)
+        if self._failing_since is None:
+            return _Tried(answer, Outcome(OutOfTimeError("no time was left for it; the next run asks again")))
         return _Tried(answer, Outcome(self._last_failure, stops=True))
 
     def _url(self, call: Call) -> str:
@@ -304,7 +309,9 @@ class CoinGecko:
             self._pace.wait(left, "before asking again")
 
     def _latest(self) -> float | None:
-        return None if self._failing_since is None else self._failing_since + PATIENCE_S
+        patient = math.inf if self._failing_since is None else self._failing_since + PATIENCE_S
+        latest = min(self._until, patient)
+        return None if math.isinf(latest) else latest
 
     def _seconds_left(self) -> float:
         """How long an attempt that begins now may take: less and less, the longer nothing has gone well."""
@@ -343,6 +350,8 @@ class CoinGecko:
         if outcome.failure is None:
             self._failed_calls = 0
             return None, False
+        if not asked and isinstance(outcome.failure, OutOfTimeError):
+            return outcome.failure, False
         if not asked:
             text = f"{_shown(self.address)} has answered no call well for two minutes; lastly, {outcome.failure}"
             return SourceError(text), True

@@ -30,7 +30,7 @@ from coinlake.bronze.plan import (
     shortened,
     step_below,
 )
-from coinlake.errors import CoinlakeError, LakeError, MissingError, SourceError, WindowError
+from coinlake.errors import CoinlakeError, LakeError, MissingError, OutOfTimeError, SourceError, WindowError
 from coinlake.lake import Lake
 from coinlake.objects import Objects
 from coinlake.progress import Progress, Report
@@ -97,7 +97,8 @@ class Ingested:
     (coin_id, endpoint) that were asked for and not in a good answer, `unknown_coins` the service does not know,
     `days_limit` is a shorter history than the plan's that it gives, `days_learnt` the same where this run found it out
     (what was learnt before is not learnt again, so that it is forgotten one day), `failed` are the calls given up.
-    `failure` is what the caller raises once it has cleaned what landed; None where all went well.
+    `left` counts the calls that no time was left for. `failure` is what the caller raises once it has cleaned what
+    landed; None where all went well.
     """
 
     objects: tuple[str, ...] = ()
@@ -115,6 +116,7 @@ class Ingested:
     notes: tuple[str, ...] = ()
     failed: tuple[Call, ...] = ()
     failure: CoinlakeError | None = None
+    left: int = 0
 
 
 def ingest(
@@ -127,18 +129,21 @@ def ingest(
     now: Callable[[], datetime],
     monotonic: Callable[[], float],
     report: Report,
+    until: float = math.inf,
 ) -> Ingested:
     """Fetch what is wished for and not known; keep every answer in bronze.
 
-    `at` is the moment the run began, `now` the same clock going on; `monotonic` counts seconds. What the service does
-    ends up in the result. Whatever is raised (Ctrl-C too), the answers that came are written first.
+    `at` is the moment the run began, `now` the same clock going on; `monotonic` counts seconds, and no call begins
+    after `until`. What the service does ends up in the result. Whatever is raised (Ctrl-C too), the answers that came
+    are written first.
 
     Raises:
         LakeError: bronze cannot be written or read.
     """
     at = at.astimezone(UTC)
     parts = Parts(lake.objects, run, at, monotonic)
-    run_ = _Run(source, parts, wish, known, at, now, report, days_limit=known.days_limit)
+    is_late = lambda: monotonic() >= until  # noqa: E731 (as short as what it says)
+    run_ = _Run(source, parts, wish, known, at, now, report, is_late, days_limit=known.days_limit)
     try:
         return run_.all_of(lake)
     finally:
@@ -247,7 +252,9 @@ class _Run:
     at: datetime
     now: Callable[[], datetime]
     report: Report
+    is_late: Callable[[], bool]
     days_limit: int | None
+    left: int = 0
     days_learnt: int | None = None
     limits: dict[str, int] = field(default_factory=dict)
     done: int = 0
@@ -276,7 +283,7 @@ class _Run:
             self.total = planned.credits_expected
             self.fetch(pages)
             rest = tuple(call for call in planned.calls if call not in pages)
-            if not self.stopped and (universe := self._freeze(lake)):
+            if not (self.stopped or self.left) and (universe := self._freeze(lake)):
                 planned = plan(self.wish, self._known_now(universe), self.at)
                 rest = planned.calls
         else:
@@ -291,12 +298,15 @@ class _Run:
         """Make calls in order; what fails in passing is tried once more at the end."""
         again = [call for call in calls if not self._settle(call)]
         self.total += len(again)
-        self.failed += [call for call in again if self.stopped or not self._settle(call)]
+        self.failed += [call for call in again if self.stopped or self.is_late() or not self._settle(call)]
 
     def _settle(self, call: Call) -> bool:
         """Make a call unless there is a reason not to; False where it failed and may be tried again."""
         self.done += 1
         if self.stopped or call.coin_id in self.unknown:
+            return True
+        if self.is_late():
+            self.left += 1
             return True
         if not self._is_paid(call):
             self.unpaid += 1
@@ -312,6 +322,9 @@ class _Run:
             reply = self._fetch(short)
             if reply.failure is None:
                 self._took(call, short, reply.answer, limit)
+                return True
+            if isinstance(reply.failure, OutOfTimeError):
+                self.left += 1
                 return True
             asked = days_asked(short, moment)
             if reply.stops or asked is None or not isinstance(reply.failure, WindowError):
@@ -435,6 +448,7 @@ class _Run:
             notes=tuple(notes),
             failed=tuple(self.failed),
             failure=self.stopped or _given_up(self.failed, self.failure),
+            left=self.left,
         )
 
 

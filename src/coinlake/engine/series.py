@@ -80,10 +80,18 @@ def frame_of(engine: Engine, columns: Arrays) -> Frame:
 
 def _arrow(column: NDArray[Any]) -> Array:
     if column.dtype.kind == "M":
-        return Array.from_numpy(column.astype("datetime64[D]").astype(np.int32)).cast(DataType.date32())
+        return _dates(column.astype("datetime64[D]"))
     if column.dtype.kind in "OU":
         return Array([None if value is None else str(value) for value in column], type=DataType.utf8())
     return Array.from_numpy(np.ascontiguousarray(column))
+
+
+def _dates(days: NDArray[Any]) -> Array:
+    numbers = days.astype(np.int64).astype(np.int32)
+    if not np.isnat(days).any():
+        return Array.from_numpy(numbers).cast(DataType.date32())
+    known = [None if unknown else number for number, unknown in zip(numbers.tolist(), np.isnat(days), strict=True)]
+    return Array(known, type=DataType.int32()).cast(DataType.date32())
 
 
 _READ_AS = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMP"}
@@ -93,5 +101,7 @@ _READ_AS = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMP"}
 def _plain(column: NDArray[Any], kind: str) -> NDArray[Any]:
     if isinstance(column, np.ma.MaskedArray):
         numbers = column.astype(float) if column.dtype.kind in "iu" and column.mask.any() else column
-        column = np.ma.filled(numbers, {"f": np.nan, "O": None}.get(numbers.dtype.kind))
+        column = np.ma.filled(numbers, np.nan if numbers.dtype.kind == "f" else None)
+        if numbers.dtype.kind == "O":  # to numpy, None as a filling is no filling but its own default, "?"
+            column[np.ma.getmaskarray(numbers)] = None
     return column.astype("datetime64[D]") if kind == "DATE" else column

@@ -16,7 +16,7 @@ from coinlake.answer import to_text
 from coinlake.duck import bring, connect
 from coinlake.engine import Engine, Frame
 from coinlake.engine.current import current
-from coinlake.gold.scope import EVERY, Scope
+from coinlake.gold.scope import END, EVERY, Scope
 from coinlake.lake import Changes, Lake
 from coinlake.table import Table
 
@@ -38,7 +38,9 @@ class Definition:
     coins and days; `touched` turns the days that a gold table replaced into those of this table. A day rests on
     `lookback_days` before it, of its own coin and of the `companions`, and, with `carries`, on those columns of the
     table's own rows before these. Without any of that a table is small and made whole. `until` names the column of a
-    table that is made whole, but only up to the end of the last finished month, which that column tells.
+    table that is made whole, but only up to the end of the last finished month, which that column tells. `columns`
+    names, by table, what is read of it where that is not everything. With `recent_days` only the last so many days of
+    each source are read, and with `as_observed` every observation of silver instead of the current view.
     """
 
     table: Table
@@ -51,6 +53,9 @@ class Definition:
     carries: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
     until: str = ""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    recent_days: int = 0
+    as_observed: bool = False
 
     @property
     def by_days(self) -> bool:
@@ -120,8 +125,11 @@ def make(
         if made and source.name in made:
             read[source.name] = engine.frame(made[source.name])
         else:
-            rows = engine.frame(lake.read(source, where=_where(source, definition, scope, as_of)))
-            read[source.name] = _held(engine, current(source, rows)) if source.is_observations else rows
+            columns = definition.columns.get(source.name)
+            where = f"({_where(source, definition, scope, as_of)}) and ({_recent(lake, source, definition, as_of)})"
+            rows = engine.frame(lake.read(source, columns, where))
+            is_current = not source.is_observations or definition.as_observed
+            read[source.name] = rows if is_current else _held(engine, current(source, rows))
     if definition.carries:
         read[ITSELF] = engine.frame(lake.read(definition.table, definition.carries, _earlier(definition, scope)))
     rows = engine.arrow(definition.build(read, sources, engine))
@@ -146,6 +154,14 @@ def _where(source: Table, definition: Definition, scope: Scope | None, as_of: da
     if not source.is_observations:
         return its.predicate(source.dated_by, definition.lookback_days)
     return f"{known} and ({its.moments(source.dated_by, definition.lookback_days)})"
+
+
+def _recent(lake: Lake, source: Table, definition: Definition, as_of: datetime | None) -> str:
+    """SQL for the last days of a source, where the definition reads no more."""
+    if not definition.recent_days or source.dated_by is None:
+        return "true"
+    newest = as_of.date() if as_of else lake.newest_day(source)
+    return Scope({EVERY: (newest, END)}).predicate(source.dated_by, definition.recent_days) if newest else "true"
 
 
 def _earlier(definition: Definition, scope: Scope | None) -> str:

@@ -6,17 +6,24 @@ are that day itself. A window counts days, not rows: `days_known_…` tells how 
 is null where the day it starts from is missing. Days of another source than the last day's count as missing: a return
 from one source's close to another's is none. `price_usd`, volume, cap and rank are of the newest snapshot
 (`priced_at`), or of the last close where there is none.
+
+`stance` is what the rule against the 7-day average says at the close of `day`: BUY under it, SELL over it, WAIT where
+the price stands still or the average is not known. It is one simple rule, spelt out in `stance_reasons` beside what
+else is known, and no advice: `gold.backtests` tells what following it has earned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import narwhals as nw
 import numpy as np
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import Arrays, by_coin
+from coinlake.engine.series import Arrays, arrays, by_coin, frame_of
+from coinlake.gold.rules.mean_reversion import WINDOW_DAYS
+from coinlake.gold.stance import EVENTS, READS, STANCES, stances
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table, Timestamp
 
 WINDOWS = {"24h": 1, "7d": 7, "30d": 30, "90d": 90, "365d": 365}
@@ -50,10 +57,16 @@ TABLE = Table(
         "is_final": Column(Boolean, "whether that close is the finished one", required=True),
         "source": Column(String, "whose observations the last day rests on", required=True),
         **{column: what for name, days in WINDOWS.items() for column, what in _window(name, days).items()},
+        "stance": Column(String, "what the rule against the 7-day average says", required=True, one_of=STANCES),
+        "stance_reasons": Column(String, "why, in words and numbers", required=True),
+        "signals_today": Column(String, "the day's events in `gold.signals`; empty if none", required=True),
     },
     grain="one coin",
-    reads=("gold.daily", "silver.markets"),
+    reads=("gold.daily", "silver.markets", "gold.indicators", "gold.signals"),
 )
+
+COLUMNS = {"gold.indicators": READS, "gold.signals": EVENTS}
+"""What is read of wide tables."""
 
 
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
@@ -64,6 +77,7 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     last = ["source", "is_final", "close_observed_at", "market_cap_usd", "volume_24h_usd"]
     closing = daily.select("coin_id", "day", *last)
     rows = windows.join(closing, on=["coin_id", "day"], how="left").join(_newest(read), on="coin_id", how="left")
+    rows = rows.join(_stances(read, engine), on="coin_id", how="left")
     fresher = (~nw.col("_price").is_null()) & (nw.col("_at") >= nw.col("close_observed_at"))
     newest = {
         "price_usd": ("_price", "close_usd"),
@@ -77,6 +91,21 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
             for name, (snapshot, close) in newest.items()
         }
     ).select(*TABLE.columns)
+
+
+def _stances(read: Mapping[str, Frame], engine: Engine) -> Frame:
+    """What to make of each coin's last day."""
+    last = read["gold.daily"].group_by("coin_id").agg(day=nw.col("day").max())
+    first = (nw.col("day") - timedelta(days=WINDOW_DAYS - 1)).cast(nw.Date)
+    week = read["gold.indicators"].select(READS).join(last.select("coin_id", _first=first), on="coin_id", how="inner")
+    week = week.filter(nw.col("day") >= nw.col("_first")).select(READS)
+    events = read["gold.signals"].select(EVENTS).join(last, on=["coin_id", "day"], how="inner")
+    made = stances(
+        arrays(engine, last, ("coin_id",)),
+        arrays(engine, week, ("coin_id", "source", "day")),
+        arrays(engine, events, ("coin_id", "rule")),
+    )
+    return frame_of(engine, made)
 
 
 def _newest(read: Mapping[str, Frame]) -> Frame:

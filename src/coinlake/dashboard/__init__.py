@@ -1,0 +1,1 @@
+"""The Strategy Command Center: what gold concludes, shown. Reads gold, nothing else, and never writes."""

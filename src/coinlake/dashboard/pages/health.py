@@ -1,0 +1,146 @@
+"""Whether the data can be trusted today: how fresh, what is missing, what was refused, and where a number came from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from coinlake.dashboard import figures, formats, parts, queries
+from coinlake.dashboard.gold import TABLES
+from coinlake.dashboard.parts import Kpi, Page
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def show(page: Page) -> None:
+    """Draw the page."""
+    health, gaps, seen = page.ask(queries.health), page.ask(queries.gaps), page.ask(queries.coverage)
+    parts.strip(_numbers(page, health, gaps, seen))
+    if health.empty:
+        parts.missing("health", "Freshness, rejects, runs and credits")
+    else:
+        _verdicts(health)
+    left, right = st.columns(2)
+    with left, parts.card("coverage"):
+        parts.title("Coins with a close")
+        days = figures.array(seen["day"])
+        provisional = seen["coins"] - seen["final"]
+        drawn = figures.bars(days, {"finished": seen["final"], "provisional": provisional}, page.colours)
+        parts.figure(page, drawn, "coverage-figure", "Coins a day, 90 days", "Coins with a close, day by day")
+    with right, parts.card("tables"):
+        _tables(page)
+    with parts.card("gaps"):
+        parts.title("Gaps")
+        if gaps.empty:
+            st.caption("No coin lacks a day between its first and its last.")
+        else:
+            shown = gaps.assign(coin=gaps["coin_id"].map(page.name))[["coin", "first_day", "last_day", "days"]]
+            parts.table(shown, "gaps", column_config={**_DAYS, "coin": "Coin", "days": "Days"})
+    with parts.card("odd"):
+        _odd(page)
+    if not health.empty:
+        with parts.card("health"):
+            parts.title("Day by day")
+            first = [each for each in ("day", "table", "verdict", "why") if each in health]
+            shown = health[[*first, *(each for each in health if each not in first)]]
+            parts.table(shown, "health", height=320, column_config=_DAYS)
+    with parts.card("origin"):
+        _origin(page)
+
+
+_DAYS = {
+    "first_day": st.column_config.DateColumn("First day missing", format="D MMM YYYY"),
+    "last_day": st.column_config.DateColumn("Last day missing", format="D MMM YYYY"),
+    "day": st.column_config.DateColumn("Day", format="D MMM YYYY"),
+}
+
+
+def _numbers(page: Page, health: pd.DataFrame, gaps: pd.DataFrame, seen: pd.DataFrame) -> list[Kpi]:
+    ended = page.last_day
+    now = datetime.now(UTC)
+    behind = (now.date() - ended).days - 1 if ended else None
+    verdict = _newest_verdict(health)
+    missing = int(gaps["days"].sum()) if len(gaps) else 0
+    coins = seen["coins"].iloc[-1] if len(seen) else None
+    return [
+        Kpi("Verdict", {"serve": "Serve", "hold": "Hold"}.get(verdict, formats.MISSING), "is it fit to be used?"),
+        Kpi("Last finished day", formats.day(ended), "" if not behind else f"{behind} days behind"),
+        Kpi("Coins with that day", formats.count(coins), f"of {formats.count(len(page.ask(queries.coins)))}"),
+        Kpi("Days missing", formats.count(missing), f"in {len(gaps):,} gaps"),
+        Kpi("Odd days", formats.count(len(page.ask(queries.flags))), "flagged in a year"),
+    ]
+
+
+def _newest_verdict(health: pd.DataFrame) -> str:
+    if not {"verdict", "day"} <= set(health.columns) or health.empty:
+        return ""
+    newest = health[health["day"] == health["day"].max()]
+    return "hold" if (newest["verdict"] == "hold").any() else "serve"
+
+
+def _verdicts(health: pd.DataFrame) -> None:
+    """Why gold is held back, where it is."""
+    if _newest_verdict(health) != "hold":
+        return
+    newest = health[(health["day"] == health["day"].max()) & (health["verdict"] == "hold")]
+    why = newest["why"] if "why" in newest else newest["table"]
+    for table, reason in zip(newest["table"], why, strict=True):
+        st.warning(f"`{table}` is on hold: {reason}")
+
+
+def _tables(page: Page) -> None:
+    parts.title("Tables of gold")
+    now = datetime.now(UTC)
+    rows = [
+        (
+            f"gold.{name}",
+            formats.count(page.gold.seen[name].version) if name in page.gold.seen else "not there",
+            formats.ago(now - page.gold.seen[name].at) if name in page.gold.seen else formats.MISSING,
+        )
+        for name in TABLES
+    ]
+    parts.facts(("Table", "Version", "Written"), rows)
+
+
+def _odd(page: Page) -> None:
+    parts.title("Odd days")
+    rows = page.ask(queries.flags)
+    if rows.empty:
+        st.caption("No day of the last year is flagged.")
+        return
+    parts.table(
+        rows.assign(
+            coin_id=rows["coin_id"].map(page.name), close_usd=[formats.price(each) for each in rows["close_usd"]]
+        ),
+        "odd-days",
+        column_config={**_DAYS, "coin_id": "Coin", "flags": "What is odd", "close_usd": "Close", "source": "Source"},
+        height=260,
+    )
+    st.caption("Outliers are flagged, not corrected.")
+
+
+@st.fragment
+def _origin(page: Page) -> None:
+    parts.title("Where a number came from")
+    left, right = st.columns([2, 1])
+    with left:
+        coin = parts.coin_choice(page, "Coin", "of", page.ask(queries.bitcoin))
+    with right:
+        day = st.date_input("Day", page.last_day, key="on", bind="query-params", format="YYYY-MM-DD")
+    found = page.ask(queries.origin, coin, day) if coin and day else {}
+    if not found:
+        st.caption("This coin has no row for that day.")
+        return
+    rows = [
+        ("Close", formats.price(found["close_usd"])),
+        ("Source", str(found["source"])),
+        ("Observed at", f"{found['close_observed_at']}"),
+        ("Finished close", "yes" if found["is_final"] else "no, provisional"),
+        ("Observations", f"{formats.count(found['observations'])} in {formats.count(found['hours_observed'])} hours"),
+        ("Flags", str(found["flags"]) or "none"),
+        ("Object in bronze", str(found["close_bronze_object"])),
+    ]
+    parts.facts(("What", "Value"), rows)

@@ -1,0 +1,5 @@
+"""What Streamlit runs for each reader, and again at each of his clicks: as little as can be."""
+
+from coinlake.dashboard.app import main
+
+main()

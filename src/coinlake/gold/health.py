@@ -1,0 +1,454 @@
+"""Whether what the tables say of a day can be shown to others: what is there, what should be, what was refused, what is
+odd, and for the tables of gold a verdict, `serve` or `hold`, with its reason.
+
+One row a table and UTC day, of the last 400 days; the newest row of a table is the verdict on the table. There is no
+clock in here: the last day is the last that had ended when silver last heard of anything (`known_at`, an answer or a
+run), so a lake that was not fed for a week is as healthy as it was; how old that is, the door tells. Once it is fed
+again, days that stayed empty are held.
+
+A coin is expected where it had a day within the 30 before, in this table (`gold.indicators`: in `gold.daily`); one that
+is gone for longer is no longer missed. Days that the service does not have, or the plan does not let us fetch, are
+`unavailable` and not missing. A day is held where it has no row, where more than a tenth of its coins (and more than
+one) are missing or jumped, where more than half (and more than one) repeat the day before in price, cap and volume, or
+where a table of gold that it rests on is held. `gold.signals` may be silent on a day, `gold.correlations` is judged at
+months' ends, and tables without a day (`gold.market_summary`, `gold.backtests`) by their newest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from coinlake.engine import Engine, Frame
+from coinlake.engine.series import arrays, frame_of
+from coinlake.gold.analyze import month_finished
+from coinlake.gold.backtests import TABLE as BACKTESTS
+from coinlake.gold.correlations import TABLE as CORRELATIONS
+from coinlake.gold.daily import LATE_S
+from coinlake.gold.daily import TABLE as DAILY
+from coinlake.gold.indicators import TABLE as INDICATORS
+from coinlake.gold.market import TABLE as MARKET
+from coinlake.gold.market_summary import TABLE as SUMMARY
+from coinlake.gold.signals import TABLE as SIGNALS
+from coinlake.table import Column, Date, Float64, Int64, String, Table, Timestamp
+
+SILVER = {
+    "silver.prices": "observed_at",
+    "silver.markets": "observed_at",
+    "silver.candles": "closed_at",
+    "silver.global_market": "observed_at",
+}
+"""Silver tables that have days, with the moment that says which."""
+GOLD = (DAILY, INDICATORS, SIGNALS, MARKET, CORRELATIONS, SUMMARY, BACKTESTS)
+UNDATED = {SUMMARY.name: "day", BACKTESTS.name: "until"}
+"""Gold tables without days, with the column that says how far they reach."""
+ANSWERS = {
+    "coins_market_chart": ("silver.prices",),
+    "coins_market_chart_range": ("silver.prices",),
+    "simple_price": ("silver.prices",),
+    "coins_markets": ("silver.markets",),
+    "coins_ohlc": ("silver.candles",),
+    "import": ("silver.prices", "silver.candles"),
+    "global": ("silver.global_market",),
+}
+"""By endpoint, the tables that its answers become; what was refused of others is nobody's here."""
+
+
+def _coins(prose: str) -> Column:
+    return Column(Int64, prose, "coins", between=(0, None))
+
+
+TABLE = Table(
+    "gold.health",
+    key=("table_name", "day"),
+    columns={
+        "table_name": Column(String, "the table", one_of=(*SILVER, *(table.name for table in GOLD))),
+        "day": Column(Date, "UTC day"),
+        "verdict": Column(String, "whether to show it; null for silver", one_of=("serve", "hold")),
+        "reason": Column(String, "why, in words; null for silver"),
+        "known_at": Column(Timestamp, "when silver last heard of anything", "UTC", required=True),
+        "newest_day": Column(Date, "newest day up to this one that has rows"),
+        "days_behind": Column(Int64, "days from that one to this", "days", between=(0, None)),
+        "hours_behind": Column(
+            Float64, "from the end of that day to `known_at`; of the table's newest row only", "hours"
+        ),
+        "rows": Column(Int64, "rows of the day", "rows", required=True, between=(0, None)),
+        "days_missing": Column(Int64, "of the 30 days up to this one, those without a row", "days", between=(0, 30)),
+        "coins": _coins("coins that have a row"),
+        "coins_expected": _coins("coins that had one within the 30 days before"),
+        "coins_missing": _coins("of these, the coins that have none and could have one"),
+        "coins_unavailable": _coins("of these, the coins whose day cannot be had"),
+        "unavailable": Column(String, "ranges of days that cannot be had and cover this one, as JSON"),
+        "rejects": Column(
+            Int64, "refused of what was fetched on the day after, below this table", "rejects", True, between=(0, None)
+        ),
+        "rejects_by_rule": Column(String, "the same by rule, as JSON", required=True),
+        "outliers": Column(Int64, "rows flagged as jump, spike or zero", "rows", between=(0, None)),
+        "stale": Column(Int64, "rows that repeat the one before in everything", "rows", between=(0, None)),
+        "provisional": Column(Int64, "closes that stand in until the finished one", "rows", between=(0, None)),
+    },
+    grain="one table and UTC day",
+    dated_by="day",
+    reads=(*SILVER, "silver.rejects", "silver.runs", *(table.name for table in GOLD)),
+    sorted_by=("table_name", "day"),
+)
+
+DAYS, EXPECTED_DAYS = 400, 30
+RECENT_DAYS = DAYS + EXPECTED_DAYS + 1
+"""Days of each table that are read."""
+AS_OBSERVED = True
+"""Every observation counts, not the current view."""
+COLUMNS = {
+    "silver.prices": ("coin_id", "observed_at", "flags", "fetched_at"),
+    "silver.markets": ("coin_id", "observed_at", "flags", "fetched_at"),
+    "silver.candles": ("coin_id", "closed_at", "flags", "fetched_at"),
+    "silver.global_market": ("observed_at", "fetched_at"),
+    "silver.rejects": ("bronze_object", "rule", "coin_id", "first_day", "last_day", "fetched_at"),
+    "silver.runs": ("unavailable", "fetched_at"),
+    DAILY.name: ("coin_id", "day", "flags", "is_final"),
+    INDICATORS.name: ("coin_id", "day"),
+    SIGNALS.name: ("coin_id", "day"),
+    MARKET.name: ("day",),
+    CORRELATIONS.name: ("month_end",),
+    SUMMARY.name: ("coin_id", "day"),
+    BACKTESTS.name: ("until",),
+}
+COIN_BY_COIN = ("silver.prices", DAILY.name, INDICATORS.name)
+"""Tables whose days are fetched coin by coin: of them some may be unavailable."""
+MISSING_SHARE, OUTLIER_SHARE, STALE_SHARE, NAMED = 0.1, 0.1, 0.5, 5
+COUNTED = ("rows", "outliers", "stale", "provisional")
+ODD = "jump_|spike|zero"
+MOMENT = timedelta(microseconds=1)
+
+Row = dict[str, Any]
+Range = tuple[str, date, date, str]
+
+
+# What is there -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What a table holds of the days looked at: which coins [coin, day], and counts by day."""
+
+    there: NDArray[np.bool_]
+    counts: Mapping[str, NDArray[np.float64]]
+
+
+def _by_day(name: str, frame: Frame, engine: Engine) -> dict[str, NDArray[Any]]:
+    """Rows by coin and day, and how many of them are odd."""
+    dated = SILVER.get(name) or UNDATED.get(name) or str(next(t.dated_by for t in GOLD if t.name == name))
+    has = COLUMNS[name]
+    day = (nw.col(dated) - MOMENT).dt.truncate("1d").cast(nw.Date) if name in SILVER else nw.col(dated)
+    flagged = nw.col("flags").str.contains
+    counted = frame.select(
+        coin_id=nw.col("coin_id") if "coin_id" in has else nw.lit(""),
+        day=day,
+        outliers=_one(flagged(ODD)) if "flags" in has else nw.lit(0),
+        stale=_one(flagged("stale")) if "flags" in has else nw.lit(0),
+        provisional=_one(~nw.col("is_final")) if "is_final" in has else nw.lit(0),
+        rows=nw.lit(1),
+    )
+    summed = counted.group_by("coin_id", "day").agg(*(nw.col(each).sum() for each in COUNTED))
+    whole = summed.with_columns(*(nw.col(each).cast(nw.Int64) for each in COUNTED))
+    return arrays(engine, whole, ("day", "coin_id"))
+
+
+def _one(condition: nw.Expr) -> nw.Expr:
+    return nw.when(condition).then(nw.lit(1)).otherwise(nw.lit(0))
+
+
+def _lay(found: Mapping[str, NDArray[Any]], coins: Mapping[str, int], days: NDArray[Any]) -> _Held:
+    """The same over the days looked at."""
+    place = (found["day"] - days[0]).astype(int)
+    inside = (place >= 0) & (place < len(days))
+    there = np.zeros((len(coins), len(days)), dtype=bool)
+    which = np.array([coins[coin] for coin in found["coin_id"][inside]], dtype=int)
+    there[which, place[inside]] = True
+    return _Held(there, {n: np.bincount(place[inside], found[n][inside], len(days)).astype(float) for n in COUNTED})
+
+
+def _lately(there: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether a coin was there on the day or within the days before."""
+    total = np.cumsum(there, axis=1)
+    before = np.zeros_like(total)
+    before[:, EXPECTED_DAYS + 1 :] = total[:, : -EXPECTED_DAYS - 1]
+    return np.asarray(total > before)
+
+
+# What cannot be had, and what was refused ----------------------------------------------------------------------------
+
+
+def _ranges(read: Mapping[str, Frame], engine: Engine) -> list[Range]:
+    """Days that cannot be had: of the plan, as runs say, and of the service, as rejects say; overlapping as one."""
+    said = arrays(engine, read["silver.runs"].select("unavailable"), ("unavailable",))["unavailable"]
+    found = [
+        (each["coin_id"], date.fromisoformat(each["from_day"]), date.fromisoformat(each["to_day"]), each["reason"])
+        for text in said.tolist()
+        for each in json.loads(text or "[]")
+    ]
+    columns = ("coin_id", "first_day", "last_day")
+    lacking = read["silver.rejects"].filter((nw.col("rule") == "day_missing") & ~nw.col("coin_id").is_null())
+    rows = arrays(engine, lacking.select(columns), columns)
+    days = zip(*(rows[name].tolist() for name in columns), strict=True)
+    found += [(coin, first, last, "the service has none") for coin, first, last in days if first and last]
+    return _merged(found)
+
+
+def _merged(found: Iterable[Range]) -> list[Range]:
+    merged: list[Range] = []
+    for coin, first, last, why in sorted(found, key=lambda each: (each[0], each[3], each[1], each[2])):
+        before = merged[-1] if merged else None
+        if before and (before[0], before[3]) == (coin, why) and first <= before[2] + timedelta(days=1):
+            merged[-1] = (coin, before[1], max(before[2], last), why)
+        else:
+            merged.append((coin, first, last, why))
+    return merged
+
+
+def _cannot(ranges: Sequence[Range], coins: Mapping[str, int], days: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where [coin, day] lies in a range."""
+    inside = np.zeros((len(coins), len(days)), dtype=bool)
+    for coin, first, last, _ in ranges:
+        covered = (days >= np.datetime64(first)) & (days <= np.datetime64(last))
+        if coin == "*":
+            inside |= covered
+        elif coin in coins:
+            inside[coins[coin]] |= covered
+    return inside
+
+
+def _refused(read: Mapping[str, Frame], engine: Engine) -> dict[tuple[str, date], dict[str, int]]:
+    """By silver table and day, how much of what was fetched on the day after was refused, by rule."""
+    columns = ("fetched_at", "bronze_object", "rule")
+    rows = arrays(engine, read["silver.rejects"].select(columns), columns)
+    found: dict[tuple[str, date], dict[str, int]] = {}
+    days = (rows["fetched_at"].astype("datetime64[D]") - np.timedelta64(1, "D")).tolist()
+    for day, path, rule in zip(days, rows["bronze_object"], rows["rule"], strict=True):
+        for name in ANSWERS.get(path.split("/")[1], ()):
+            of_day = found.setdefault((name, day), {})
+            of_day[rule] = of_day.get(rule, 0) + 1
+    return found
+
+
+def _below(table: Table) -> set[str]:
+    """The silver tables that a gold table rests on."""
+    gold = {each.name: each for each in GOLD}
+    return {name for name in table.reads if name in SILVER}.union(
+        *(_below(gold[name]) for name in table.reads if name in gold)
+    )
+
+
+BELOW = {**{name: {name} for name in SILVER}, **{table.name: _below(table) for table in GOLD}}
+"""By table, the silver tables that what is in it came from."""
+
+
+# What to make of it --------------------------------------------------------------------------------------------------
+
+
+def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
+    """One row a table and day, up to the last that had ended when silver last heard of anything."""
+    heard = nw.concat([read[name].select("fetched_at") for name in (*SILVER, "silver.rejects", "silver.runs")])
+    heard = heard.select(known_at=nw.col("fetched_at").max())
+    moment = arrays(engine, heard, ("known_at",))["known_at"]
+    known_at = moment.astype("datetime64[us]").tolist()[0] if len(moment) else None
+    rows = list(_rows(read, engine, known_at)) if known_at else []
+    given = [name for name in TABLE.columns if name != "known_at"]
+    columns = {name: _column(TABLE.columns[name], [row.get(name) for row in rows]) for name in given}
+    counts = [nw.col(name).cast(nw.Int64) for name, column in TABLE.columns.items() if column.type is Int64]
+    return frame_of(engine, columns).with_columns(counts).join(heard, how="cross").select(*TABLE.columns)
+
+
+def _column(column: Column, values: Sequence[Any]) -> NDArray[Any]:
+    if column.type is Date:
+        return np.array(values, dtype="datetime64[D]")
+    if column.type is String:
+        texts = np.empty(len(values), dtype=object)
+        texts[:] = values
+        return texts
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def _rows(read: Mapping[str, Frame], engine: Engine, known_at: datetime) -> Iterator[Row]:
+    found = {name: _by_day(name, read[name], engine) for name in (*SILVER, *(table.name for table in GOLD))}
+    last = _last_day(known_at, found[DAILY.name]["day"])
+    days = np.datetime64(last, "D") + np.arange(1 - DAYS - EXPECTED_DAYS, 1)
+    names = sorted({coin for each in found.values() for coin in each["coin_id"].tolist()})
+    coins = {coin: number for number, coin in enumerate(names)}
+    ranges = _ranges(read, engine)
+    held = {name: _lay(each, coins, days) for name, each in found.items() if name not in UNDATED}
+    first = min([*np.flatnonzero(held[DAILY.name].counts["rows"])[:1].tolist(), len(days) - 1])
+    known = _Known(days, names, ranges, _cannot(ranges, coins, days), _refused(read, engine), known_at, first)
+    for name in SILVER:
+        yield from (known.facts(name, held[name], _lately(held[name].there), day) for day in known.of(held[name]))
+    holds: set[tuple[str, int]] = set()
+    for table in GOLD:
+        for row, day in _of_gold(table, found, held, known):
+            reasons = [f"{each} is held" for each in table.reads if (each, day) in holds] + _against(table.name, row)
+            holds |= {(table.name, day)} if reasons else set()
+            yield {**row, "verdict": "hold" if reasons else "serve", "reason": "; ".join(reasons or _for(row))}
+
+
+def _last_day(known_at: datetime, days: NDArray[Any]) -> date:
+    """The last day that had ended: an hour ago, or at all, where `gold.daily` has it."""
+    ended = (known_at - timedelta(seconds=LATE_S)).date() - timedelta(days=1)
+    just_now = known_at.date() - timedelta(days=1)
+    return just_now if np.datetime64(just_now) in days else ended
+
+
+def _of_gold(
+    table: Table, found: Mapping[str, Any], held: Mapping[str, _Held], known: _Known
+) -> Iterator[tuple[Row, int]]:
+    """What is known of each day of a gold table, and the day's number."""
+    last = len(known.days) - 1
+    if table.name in UNDATED:
+        yield known.of_undated(table.name, found[table.name]), last
+        return
+    mine = held[table.name]
+    expected = _lately(held[DAILY.name].there) if table is INDICATORS else _lately(mine.there)
+    days = known.of(mine)
+    if table is CORRELATIONS:
+        days = [day for day in known.of(held[DAILY.name]) if (known.days[day].item() + timedelta(days=1)).day == 1]
+    for day in days:
+        yield known.facts(table.name, mine, expected, day), day
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known beside the tables themselves; `first` is the number of the first day in `gold.daily`."""
+
+    days: NDArray[Any]
+    coins: Sequence[str]
+    ranges: Sequence[Range]
+    cannot: NDArray[np.bool_]
+    refused: Mapping[tuple[str, date], Mapping[str, int]]
+    known_at: datetime
+    first: int
+
+    def of(self, held: _Held) -> Sequence[int]:
+        """The numbers of the days that are told: from the first with a row, here or in `gold.daily`, to the last."""
+        last = len(self.days) - 1
+        first = min([*np.flatnonzero(held.counts["rows"])[:1].tolist(), self.first, last])
+        return range(max(first, EXPECTED_DAYS), last + 1)
+
+    def facts(self, name: str, held: _Held, lately: NDArray[np.bool_], day: int) -> Row:
+        """One day of a dated table."""
+        rows = held.counts["rows"]
+        before = np.flatnonzero(rows[: day + 1])
+        recent = rows[max(day + 1 - EXPECTED_DAYS, int(before[0]) if len(before) else day) : day + 1]
+        newest = int(before[-1]) if len(before) else None
+        return {
+            **self._about(name, day, None if newest is None else self.days[newest].item()),
+            "rows": int(rows[day]),
+            "days_missing": None if name in (SIGNALS.name, CORRELATIONS.name) else int((recent == 0).sum()),
+            **self._of_coins(name, held.there[:, day], lately[:, day], day),
+            **{each: held.counts[each][day] for each in ("outliers", "stale") if "flags" in COLUMNS[name]},
+            **({"provisional": held.counts["provisional"][day]} if name == DAILY.name else {}),
+        }
+
+    def of_undated(self, name: str, found: Mapping[str, NDArray[Any]]) -> Row:
+        """The whole of a table without days."""
+        days = found["day"]
+        row = self._about(name, len(self.days) - 1, days.max().item() if len(days) else None)
+        return {**row, "rows": int(found["rows"].sum()) if len(days) else 0}
+
+    def _about(self, name: str, day: int, newest: date | None) -> Row:
+        of_day: date = self.days[day].item()
+        is_last = day == len(self.days) - 1
+        refused: dict[str, int] = {}
+        for each in sorted(BELOW[name]):
+            for rule, count in self.refused.get((each, of_day), {}).items():
+                refused[rule] = refused.get(rule, 0) + count
+        ended = datetime.combine(newest, time()) + timedelta(days=1) if newest else None
+        return {
+            "table_name": name,
+            "day": of_day,
+            "newest_day": newest,
+            "days_behind": newest and max((of_day - newest).days, 0),
+            "hours_behind": (self.known_at - ended) / timedelta(hours=1) if ended and is_last else None,
+            "rejects": sum(refused.values()),
+            "rejects_by_rule": json.dumps(refused, sort_keys=True),
+        }
+
+    def _of_coins(self, name: str, there: NDArray[np.bool_], lately: NDArray[np.bool_], day: int) -> Row:
+        if "coin_id" not in COLUMNS[name]:
+            return {}
+        if name == SIGNALS.name:
+            return {"coins": int(there.sum())}
+        lost = lately & ~there
+        cannot = self.cannot[:, day] if name in COIN_BY_COIN else np.zeros_like(there)
+        missing = np.flatnonzero(lost & ~cannot)
+        return {
+            "coins": int(there.sum()),
+            "coins_expected": int(lately.sum()),
+            "coins_missing": len(missing),
+            "coins_unavailable": int((lost & cannot).sum()),
+            **({"unavailable": self._unavailable(day)} if name in COIN_BY_COIN else {}),
+            "_missing": [self.coins[each] for each in missing[:NAMED]],
+        }
+
+    def _unavailable(self, day: int) -> str:
+        of_day = self.days[day].item()
+        covering = [each for each in self.ranges if each[1] <= of_day <= each[2]]
+        names = ("coin_id", "from_day", "to_day", "reason")
+        return json.dumps([dict(zip(names, map(str, each), strict=True)) for each in covering])
+
+
+def _against(name: str, row: Row) -> list[str]:
+    """Why a day should not be shown."""
+    if name == SIGNALS.name:
+        return []
+    if name in UNDATED:
+        return _against_reach(name, row)
+    if not row["rows"]:
+        newest = row["newest_day"]
+        return [f"no row for the day, the newest is of {newest}" if newest else "no row up to this day"]
+    coins = row.get("coins_expected")
+    found = [_missing(row)] if coins and _many(row["coins_missing"], coins, MISSING_SHARE) else []
+    if "outliers" in row:
+        outliers, stale = int(row["outliers"]), int(row["stale"])
+        found += [f"{outliers} of {row['coins']} coins jumped"] * _many(outliers, row["coins"], OUTLIER_SHARE)
+        found += [f"{stale} of {row['coins']} coins repeat the day before"] * _many(stale, row["coins"], STALE_SHARE)
+    return found
+
+
+def _against_reach(name: str, row: Row) -> list[str]:
+    reaches = month_finished(row["day"]) if name == BACKTESTS.name else row["day"]
+    if not row["rows"]:
+        return ["it has no rows"]
+    return [f"it reaches to {row['newest_day']} only"] if row["newest_day"] < reaches else []
+
+
+def _many(count: int, of: int, share: float) -> bool:
+    return count > 1 and count > share * of
+
+
+def _missing(row: Row) -> str:
+    more = row["coins_missing"] - len(row["_missing"])
+    named = ", ".join(row["_missing"]) + (f" and {more} more" if more else "")
+    return f"{row['coins_missing']} of {row['coins_expected']} coins missing: {named}"
+
+
+def _for(row: Row) -> list[str]:
+    """What there is to say of a day that can be shown."""
+    said = []
+    if row.get("coins_expected") is not None:
+        said.append(_missing(row) if row["coins_missing"] else f"all {row['coins']} coins")
+    said += [
+        f"{int(row[name])} {what}"
+        for name, what in (
+            ("coins_unavailable", "unavailable"),
+            ("outliers", "jumped"),
+            ("stale", "repeat the day before"),
+            ("provisional", "closes are provisional"),
+        )
+        if row.get(name)
+    ]
+    return said or ["one row" if row["rows"] == 1 else f"{row['rows']} rows"]

@@ -1,0 +1,106 @@
+"""What the rule against the 7-day average says of a coin on its last day and why, and what else happened: in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coinlake.gold.rules import rules
+from coinlake.gold.rules.mean_reversion import BUY, SELL, WAIT, WINDOW_DAYS, stance, volatility_7d
+from coinlake.gold.rules.rule import QUIET, Days
+from coinlake.gold.rules.words import one_digit, percent, usd
+
+READS = (
+    "coin_id", "source", "day", "is_break", "close_usd", "log_return_1d", "sma_7d", "rsi_14d", "rsi_14d_converged",
+)  # fmt: skip
+"""Columns of `gold.indicators` that a stance rests on."""
+EVENTS = ("coin_id", "day", "rule", "direction", "sentence")
+"""Columns of `gold.signals` that are told beside it."""
+OVERSOLD, OVERBOUGHT = 30, 70
+
+STANCES = (BUY, SELL, WAIT)
+UNKNOWN = {"stance": WAIT, "stance_reasons": "its indicators are not known", "signals_today": ""}
+"""What is said of a coin that has no indicators on its last day."""
+
+Columns = Mapping[str, NDArray[Any]]
+Event = tuple[str, str, str]
+
+
+def stances(last: Columns, indicators: Columns, events: Columns) -> dict[str, NDArray[Any]]:
+    """By coin of `last` (`coin_id`, `day`): `stance`, `stance_reasons`, `signals_today`.
+
+    `indicators` are ordered by coin, source and day, and reach a week back from each coin's last day; `events` are
+    ordered by coin and rule.
+    """
+    days = Days(indicators)
+    numbers: Columns = {
+        "stance": stance(days),
+        "volatility": volatility_7d(days),
+        "rsi": days.converged("rsi_14d", "rsi_14d_converged"),
+    }
+    places = {key: place for place, key in enumerate(zip(days["coin_id"], days["day"].tolist(), strict=True))}
+    happened = _by_day(events)
+    said = [
+        _of_coin(days, numbers, places.get(key), happened.get(key, []))
+        for key in zip(last["coin_id"], last["day"].tolist(), strict=True)
+    ]
+    return {"coin_id": last["coin_id"], **{name: _texts([each[name] for each in said]) for name in UNKNOWN}}
+
+
+def _by_day(events: Columns) -> dict[tuple[str, Any], list[Event]]:
+    found: dict[tuple[str, Any], list[Event]] = {}
+    for coin, day, *event in zip(*(events[name].tolist() for name in EVENTS), strict=True):
+        found.setdefault((coin, day), []).append((event[0], event[1], event[2]))
+    return found
+
+
+def _of_coin(days: Days, numbers: Columns, place: int | None, events: list[Event]) -> dict[str, str]:
+    if place is None:
+        return UNKNOWN
+    at = {name: float(values[place]) for name, values in numbers.items()}
+    price, average = float(days["close_usd"][place]), float(days["sma_7d"][place])
+    reasons = [_against(price, average), _moving(at["volatility"]), _strength(at["rsi"]), _others(events)]
+    return {
+        "stance": {1: BUY, -1: SELL}.get(int(at["stance"]), WAIT),
+        "stance_reasons": "; ".join(filter(None, reasons)),
+        "signals_today": "; ".join(sentence for _, _, sentence in events),
+    }
+
+
+def _against(price: float, average: float) -> str:
+    if average != average:
+        return f"the price is {usd(price)}, its 7-day average is not known"
+    away = price / average - 1
+    if away == 0:
+        return f"the price ({usd(price)}) is at its 7-day average"
+    side = "under" if away < 0 else "over"
+    return f"the price ({usd(price)}) is {percent(abs(away))} {side} its 7-day average ({usd(average)})"
+
+
+def _moving(volatility: float) -> str:
+    if volatility != volatility:
+        return "how much it moves is not known"
+    verb = "it moves" if volatility >= QUIET else f"it stands still (under {percent(QUIET)})"
+    return f"{verb}: {percent(volatility)} volatility a year over {WINDOW_DAYS} days"
+
+
+def _strength(rsi: float) -> str:
+    if rsi != rsi:
+        return ""
+    word = ", oversold" if rsi < OVERSOLD else ", overbought" if rsi > OVERBOUGHT else ""
+    return f"RSI {one_digit(rsi)}{word}"
+
+
+def _others(events: list[Event]) -> str:
+    """Today's other events, by the titles of their rules: their sentences are told beside."""
+    titles = [f"{rules()[rule].title}: {direction}" for rule, direction, _ in events if rule != "mean_reversion"]
+    return f"also today: {', '.join(titles)}" if titles else ""
+
+
+def _texts(values: list[str]) -> NDArray[Any]:
+    made = np.empty(len(values), dtype=object)
+    made[:] = values
+    return made

@@ -1,0 +1,89 @@
+"""The newest day's signals by rule, with the odds of the past and what a backtest made of the rule.
+
+A signal whose rule has shown no edge is grey and gives no order: it tells what happened, not what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from itertools import groupby
+
+from coinlake.gold.rules import rules
+from coinlake.report import words
+from coinlake.report.market import empty, plain_name, section
+from coinlake.report.rows import AHEAD_DAYS, ALL_COINS, Odds, Row, Rows
+
+ENOUGH = 30
+"""Events from which odds are told as a share."""
+
+
+def signals(rows: Rows) -> str:
+    """A card for each rule that fired on the newest day, those with evidence first."""
+    if not rows.signals:
+        return section("Signals", "", empty(f"No rule fired on {words.day(rows.newest)}."))
+    fired = [(rule, list(events)) for rule, events in groupby(rows.signals, key=lambda each: str(each["rule"]))]
+    fired.sort(key=lambda each: (not has_edge(rows, each[0]), -len(each[1]), each[0]))
+    note = (
+        f"What fired at the close of {words.day(rows.newest)}, and could be traded a day later. Odds: how often the "
+        f"price was higher {AHEAD_DAYS} days after that, in this lake, beside all days of all coins (the base rate). "
+        "Verdicts: of the backtest over all coins, after costs, against holding. Grey means no evidence of an edge."
+    )
+    return section("Signals", note, f'<div class="rules">{"".join(_card(rows, *each) for each in fired)}</div>')
+
+
+def has_edge(rows: Rows, rule: str, coin_id: str = ALL_COINS) -> bool:
+    """Whether the backtest found that the rule beat holding beyond what luck explains."""
+    return bool(rows.verdicts.get((rule, coin_id), {}).get("has_edge"))
+
+
+def _card(rows: Rows, rule: str, events: Sequence[Row]) -> str:
+    edge = has_edge(rows, rule)
+    known = rules().get(rule)
+    title = known.title if known else rule.replace("_", " ")
+    tag = "evidence of an edge" if edge else "no evidence"
+    directions = sorted({str(event["direction"]) for event in events}, reverse=True)
+    odds = "".join(_odds(direction, rows.odds.get((rule, direction))) for direction in directions)
+    names = {coin["coin_id"]: plain_name(str(coin["name"] or coin["coin_id"])) for coin in rows.coins}
+    lines = "".join(_event(rows, event, names.get(event["coin_id"], str(event["coin_id"]))) for event in events)
+    return (
+        f'<div class="card rule {"edge" if edge else "quiet"}"><h3><span>{escape(title)}</span>'
+        f'<span class="tag">{tag}</span></h3>{odds}{_verdict(rows, rule)}<ul>{lines}</ul></div>'
+    )
+
+
+def _odds(direction: str, odds: Odds | None) -> str:
+    arrow = "▲" if direction == "up" else "▼"
+    if odds is None:
+        told = "no earlier event to count"
+    elif odds.events < ENOUGH:
+        told = f"too few to say ({words.count(odds.events, 'earlier event')})"
+    else:
+        told = (
+            f"higher {AHEAD_DAYS} days later after {100 * odds.rose:.0f} % of {odds.events:,} events; "
+            f"base rate {100 * odds.base:.0f} %"
+        )
+    return f'<p class="fine">Odds {arrow} {told}</p>'
+
+
+def _verdict(rows: Rows, rule: str) -> str:
+    verdict = rows.verdicts.get((rule, ALL_COINS))
+    if verdict is None:
+        return '<p class="fine">Backtest: none yet</p>'
+    biased = " Coins that died are not among them." if verdict["survivorship_biased"] else ""
+    return f'<p class="fine">Backtest: {escape(verdict["verdict"])}.{biased}</p>'
+
+
+def _event(rows: Rows, event: Row, name: str) -> str:
+    rule, coin_id = event["rule"], event["coin_id"]
+    alone = has_edge(rows, rule, coin_id)
+    proven = alone or has_edge(rows, rule)
+    up = event["direction"] == "up"
+    colour = ("up" if up else "down") if proven else "none"
+    more = (
+        f' <span class="what">On this coin: {escape(rows.verdicts[rule, coin_id]["verdict"])}.</span>' if alone else ""
+    )
+    return (
+        f'<li><span class="{colour}">{"▲" if up else "▼"}</span><span><b>{escape(name)}</b> · '
+        f'<span class="what">{escape(words.event(event["sentence"], proven))}.</span>{more}</span></li>'
+    )

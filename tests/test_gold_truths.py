@@ -1,0 +1,256 @@
+"""Truths over every table of gold, found by the catalogue: the past never changes, and bit by bit is what a rebuild is.
+
+The market is made up: coins that walk, one pegged to a dollar, one that is redenominated, one that dies, one with gaps
+and unknown prices; every day's list of it is seen. What was observed is fetched within the hour or so, so a history cut
+at a day is the lake as of the next morning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coinlake import catalog
+from coinlake.engine import Engine, Frame, engine
+from coinlake.engine.series import arrays, frame_of
+from coinlake.gold.analyze import Definition, make
+from coinlake.gold.health import UNDATED
+from coinlake.lake import Lake
+from coinlake.pipeline import definitions
+from coinlake.table import Column, Date, Float64, String, Table
+from test_gold import GOLD, SOURCES, D, H, Row, bring_up, daily_point, dicts, market, observe, stored
+
+START, DAYS = datetime(2021, 10, 1, tzinfo=UTC), 260
+WALKERS = ("bitcoin", "ethereum", "solana", "ada", "dot", "link", "near", "atom")
+COINS = (*WALKERS, "tether", "redone", "dead", "gappy")
+CUTS = (date(2022, 1, 8), date(2022, 3, 31))
+LAST = (START + (DAYS - 1) * D).date()
+NOT_OF_THE_DAY = {"gold.health": ("known_at", "hours_behind")}
+"""Columns that tell when one looked, which a cut changes by its nature."""
+
+
+# The market ----------------------------------------------------------------------------------------------------------
+
+
+@cache
+def closes() -> Mapping[str, Any]:
+    """Closes by coin; NaN where there is none."""
+    random = np.random.default_rng(4)
+    together = random.normal(0, 0.02, DAYS)
+    walked = {
+        coin: 10.0 ** (4 - number) * np.exp(np.cumsum(together + random.normal(0, 0.03, DAYS)))
+        for number, coin in enumerate((*WALKERS, "redone", "dead", "gappy"))
+    }
+    walked["tether"] = 1 + np.round(random.normal(0, 0.0003, DAYS), 4)
+    walked["tether"][100:130] = 1.0
+    walked["redone"][130:] *= 100
+    walked["dead"][150:] = math.nan
+    for gap in (slice(0, 30), slice(60, 63), slice(90, 131), slice(200, 201)):
+        walked["gappy"][gap] = math.nan
+    return walked
+
+
+def days(coins: Sequence[str] = COINS, first: int = 0, last: int = DAYS) -> list[Row]:
+    """What was observed of some coins on some days, each fetched soon after."""
+    size = {coin: 1e6 * (2 + number) for number, coin in enumerate(sorted(COINS))}
+    found = []
+    for number in range(first, last):
+        at = START + (number + 1) * D
+        caps = {coin: float(closes()[coin][number] * size[coin]) for coin in COINS if closes()[coin][number] > 0}
+        ranks = {coin: rank for rank, coin in enumerate(sorted(caps, key=lambda coin: -caps[coin]), start=1)}
+        for coin in coins:
+            price = float(closes()[coin][number])
+            if coin in ranks:
+                about = {
+                    "coin_id": coin,
+                    "market_cap_usd": caps[coin],
+                    "volume_24h_usd": caps[coin] / (20 + number % 7),
+                }
+                found.append(daily_point(at, price, fetched_at=at + H, **about))
+                seen = at + 12 * H
+                found.append(market(seen, price * 1.01, fetched_at=seen + H, rank=ranks[coin], **about))
+            elif coin == "gappy" and number % 2:
+                found.append(daily_point(at, None, coin_id=coin, fetched_at=at + H, flags="zero"))
+    return found
+
+
+# Comparing -----------------------------------------------------------------------------------------------------------
+
+Rows = Mapping[str, list[Row]]
+
+
+def made(lake: Lake, day: date, on: str = "duckdb", planted: Sequence[Definition] = ()) -> Rows:
+    """Every table of gold as of the morning after a day."""
+    at = datetime(day.year, day.month, day.day, tzinfo=UTC) + D + 2 * H
+    runs_on, streams = engine(on), dict[str, Any]()
+    for definition in [*definitions(SOURCES), *planted]:
+        streams[definition.table.name] = make(lake, definition, runs_on, SOURCES, None, at, streams)
+    return {name: dicts(stream) for name, stream in streams.items()}
+
+
+def changed(tables: Sequence[Table], before: Rows, after: Rows, cut: date) -> list[str]:
+    """The tables with a day whose rows up to a cut are others on the longer history, with the first that is."""
+    return [
+        table.name
+        for table in tables
+        if table.dated_by
+        and differing(table, _until(table, before[table.name], cut), _until(table, after[table.name], cut))
+    ]
+
+
+def _until(table: Table, rows: list[Row], cut: date) -> list[Row]:
+    left_out = NOT_OF_THE_DAY.get(table.name, ())
+    return [
+        {name: value for name, value in row.items() if name not in left_out}
+        for row in rows
+        if row[str(table.dated_by)] <= cut and row.get("table_name") not in UNDATED
+    ]
+
+
+def differing(table: Table, some: list[Row], others: list[Row]) -> list[tuple[Any, ...]]:
+    """Values that differ by more than 1e-9, each with its key; rows that only one side has."""
+    one, other = ({tuple(row[name] for name in table.key): row for row in rows} for rows in (some, others))
+    found: list[tuple[Any, ...]] = [(key, "alone") for key in one.keys() ^ other.keys()]
+    for key in one.keys() & other.keys():
+        found += [(key, n, one[key][n], other[key][n]) for n in one[key] if not _same(one[key][n], other[key][n])]
+    return found
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(one == other)
+
+
+# The past ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake with the silver of the whole market."""
+    lake = Lake.at(str(tmp_path_factory.mktemp("truths")))
+    observe(lake, *days())
+    return lake
+
+
+PLANTED = Table(
+    "gold.planted",
+    key=("coin_id", "day"),
+    columns={
+        "coin_id": Column(String, "CoinGecko id"),
+        "day": Column(Date, "UTC day"),
+        "value": Column(Float64, "what should not be known on it"),
+    },
+    grain="one day of one coin",
+    dated_by="day",
+    reads=("gold.daily",),
+)
+
+
+def tomorrow(close: Any) -> Any:
+    return np.r_[close[1:], math.nan]
+
+
+def centred(close: Any) -> Any:
+    return np.convolve(close, np.ones(3) / 3, "same")
+
+
+def full_sample(close: Any) -> Any:
+    return (close - close.mean()) / close.std()
+
+
+def planting(of: Callable[[Any], Any]) -> Definition:
+    """A table that looks where it should not."""
+
+    def build(read: Mapping[str, Frame], sources: Sequence[str], runs_on: Engine) -> Frame:
+        found = arrays(runs_on, read["gold.daily"].select("coin_id", "day", "close_usd"), ("coin_id", "day"))
+        value = np.concatenate([of(found["close_usd"][found["coin_id"] == coin]) for coin in sorted(COINS)])
+        return frame_of(runs_on, {"coin_id": found["coin_id"], "day": found["day"], "value": value})
+
+    return Definition(PLANTED, (catalog.table("gold.daily"),), build, 1)
+
+
+@pytest.mark.slow(seconds=20)
+def test_the_past_never_changes_when_days_are_added(whole: Lake) -> None:
+    histories = [made(whole, day) for day in (*CUTS, LAST)]
+    for cut, before in zip(CUTS, histories, strict=False):
+        for after in histories[CUTS.index(cut) + 1 :]:
+            assert changed(GOLD, before, after, cut) == [], cut
+    assert all(histories[-1][table.name] for table in GOLD)
+    assert {row["rule"] for row in histories[-1]["gold.signals"]} >= {"golden_cross", "mean_reversion", "momentum"}
+
+
+@pytest.mark.parametrize("of", [tomorrow, centred, full_sample])
+def test_a_table_that_looks_ahead_is_caught(whole: Lake, of: Callable[[Any], Any]) -> None:
+    planted = planting(of)
+    needed = [each for each in definitions(SOURCES) if each.table.name == "gold.daily"]
+    assert changed([PLANTED], *(_only(whole, day, [*needed, planted]) for day in (CUTS[1], LAST)), CUTS[1]) == [
+        "gold.planted"
+    ]
+
+
+def test_a_table_that_looks_back_is_not_caught(whole: Lake) -> None:
+    needed = [each for each in definitions(SOURCES) if each.table.name == "gold.daily"]
+    planted = planting(lambda close: np.r_[math.nan, close[:-1]])
+    assert changed([PLANTED], *(_only(whole, day, [*needed, planted]) for day in (CUTS[1], LAST)), CUTS[1]) == []
+
+
+def _only(lake: Lake, day: date, wanted: Sequence[Definition]) -> Rows:
+    at = datetime(day.year, day.month, day.day, tzinfo=UTC) + D + 2 * H
+    runs_on, streams = engine("duckdb"), dict[str, Any]()
+    for definition in wanted:
+        streams[definition.table.name] = make(lake, definition, runs_on, SOURCES, None, at, streams)
+    return {name: dicts(stream) for name, stream in streams.items()}
+
+
+@pytest.mark.slow(seconds=10)
+def test_a_lake_as_of_a_day_is_the_lake_that_knew_no_more(whole: Lake, tmp_path: Path) -> None:
+    """Of the tables without a day as well."""
+    cut = CUTS[1]
+    at = datetime(cut.year, cut.month, cut.day, tzinfo=UTC) + D + 2 * H
+    short = Lake.at(str(tmp_path / "short"))
+    observe(short, *(row for row in days() if row["fetched_at"] <= at))
+    bring_up(short)
+    then = made(whole, cut)
+    for table in GOLD:
+        assert differing(table, _but_bronze(then[table.name]), _but_bronze(stored(short, table)))[:3] == [], table.name
+
+
+def _but_bronze(rows: list[Row]) -> list[Row]:
+    return [{name: value for name, value in row.items() if "bronze" not in name} for row in rows]
+
+
+# Bit by bit ----------------------------------------------------------------------------------------------------------
+
+
+def batches() -> list[list[Row]]:
+    """A long history, one more day, a late stretch and corrections, new coins, and the rest."""
+    early, late = COINS[:9], COINS[9:]
+    first = [row for row in days(early, 0, 200) if row["coin_id"] != "ada" or row["fetched_at"] < START + 100 * D]
+    corrected = [
+        daily_point(START + 41 * D, 123.0, coin_id="ethereum", market_cap_usd=5e9),
+        daily_point(START + 151 * D, float(closes()["bitcoin"][150]) * 1.5),
+    ]
+    return [first, days(early, 200, 201), [*days(("ada",), 99, 200), *corrected], days(late, 0, 201), days(COINS, 201)]
+
+
+@pytest.mark.slow(seconds=30)
+@pytest.mark.parametrize("on", ["duckdb", "pandas"])
+def test_arrivals_in_any_order_make_the_gold_that_a_rebuild_makes(tmp_path: Path, on: str) -> None:
+    """On pandas step by step, and made anew on DuckDB: both engines make the same."""
+    lake = Lake.at(str(tmp_path / "lake"))
+    for number, batch in enumerate(batches()[: None if on == "duckdb" else 3]):
+        observe(lake, *batch, fetched_at=START + (DAYS + 1) * D + timedelta(hours=number))
+        how = {each.table: each.how for each in bring_up(lake, on)}
+        assert number == 0 or how["gold.indicators"] == "updated"
+    step_by_step = {table: stored(lake, table) for table in GOLD}
+    bring_up(lake, anew=True)
+    for table in GOLD:
+        assert differing(table, step_by_step[table], stored(lake, table))[:3] == [], table.name

@@ -1,0 +1,147 @@
+"""A day of a table is served or held for a reason that is said, and nothing in it depends on a clock."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coinlake import catalog
+from coinlake.duck import connect
+from coinlake.gold import health
+from coinlake.lake import Lake
+from test_gold import (
+    DAY,
+    ENGINES,
+    MIDNIGHT,
+    D,
+    H,
+    Row,
+    arrow,
+    bring_up,
+    daily_point,
+    dicts,
+    observe,
+    stored,
+)
+
+RUNS, REJECTS, HEALTH = (catalog.table(name) for name in ("silver.runs", "silver.rejects", "gold.health"))
+COINS = ("bitcoin", "ethereum", "tether", "solana")
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.at(str(tmp_path / "lake"))
+
+
+def told(lake: Lake) -> dict[tuple[str, date], Row]:
+    return {(row["table_name"], row["day"]): row for row in stored(lake, HEALTH)}
+
+
+def days(coin: str, numbers: range, **more: Any) -> list[Row]:
+    """Closes of a coin that walks to and fro, fetched soon after the last."""
+    return [
+        daily_point(MIDNIGHT + n * D, 100.0 + n % 3, coin_id=coin, fetched_at=MIDNIGHT + (numbers[-1] * D) + H, **more)
+        for n in numbers
+    ]
+
+
+def note_run(lake: Lake, at: Any, *unavailable: Row) -> None:
+    row = {
+        "run": str(at),
+        "fetched_at": at,
+        "unavailable": json.dumps(unavailable),
+        "bronze_object": str(at),
+        "line": 1,
+    }
+    lake.append(RUNS, arrow(RUNS, [row]), [str(at)])
+
+
+def test_every_table_with_days_and_every_gold_table_is_told_of() -> None:
+    known = {
+        table.name: table
+        for layer in ("silver", "gold")
+        for table in catalog.layer(layer)
+        if table is not HEALTH and (table.dated_by or table.layer == "gold")
+    }
+    assert set(HEALTH.columns["table_name"].one_of or ()) == set(known)
+    assert {table.name: table for table in health.GOLD}.items() <= known.items()
+    assert {name: table.dated_by for name, table in known.items() if table.layer == "silver"} == health.SILVER
+
+
+def test_what_is_refused_is_counted_where_its_answers_go() -> None:
+    for endpoint, (table, _) in catalog.readers().items():
+        assert endpoint in ("coins_list", "runs") or table.name in health.ANSWERS[endpoint]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on", ENGINES)
+def test_a_day_is_held_where_more_than_a_tenth_of_its_coins_are_missing(lake: Lake, on: str) -> None:
+    for coin in COINS[:2]:
+        observe(lake, *days(coin, range(5)))
+    for coin in COINS[2:]:
+        observe(lake, *days(coin, range(4)))
+    bring_up(lake, on)
+    rows = told(lake)
+    daily = {day: row for (name, day), row in rows.items() if name == "gold.daily"}
+    assert [row["verdict"] for row in daily.values()] == ["serve"] * 4 + ["hold"]
+    last = daily[DAY + 3 * D]
+    assert last["reason"] == "2 of 4 coins missing: solana, tether"
+    assert (last["coins"], last["coins_expected"], last["coins_missing"]) == (2, 4, 2)
+    assert (last["newest_day"], last["days_behind"], last["hours_behind"]) == (DAY + 3 * D, 0, 1.0)
+    assert "gold.daily is held" in rows["gold.market_summary", DAY + 3 * D]["reason"]
+    assert rows["silver.prices", DAY + 3 * D]["verdict"] is None
+
+
+@pytest.mark.slow
+def test_days_that_cannot_be_had_are_not_missing_and_days_not_fetched_are_held(lake: Lake) -> None:
+    for coin in COINS[:2]:
+        observe(lake, *days(coin, range(5)))
+    for coin in COINS[2:]:
+        observe(lake, *days(coin, range(4)))
+    last = DAY + 3 * D
+    gone = [
+        {"coin_id": coin, "from_day": str(last), "to_day": str(last), "reason": "not on this plan"}
+        for coin in COINS[2:]
+    ]
+    note_run(lake, MIDNIGHT + 4 * D + 2 * H, *gone)
+    bring_up(lake)
+    row = told(lake)["gold.daily", last]
+    assert (row["verdict"], row["coins_missing"], row["coins_unavailable"]) == ("serve", 0, 2)
+    assert len(json.loads(row["unavailable"])) == 2
+    note_run(lake, MIDNIGHT + 7 * D + 2 * H)
+    bring_up(lake)
+    later = told(lake)["gold.daily", last + 3 * D]
+    assert (later["verdict"], later["days_behind"], later["days_missing"]) == ("hold", 3, 3)
+    assert later["reason"] == f"no row for the day, the newest is of {last}"
+    assert told(lake)["gold.daily", last]["verdict"] == "serve"
+
+
+def test_a_coin_that_is_gone_for_a_month_is_no_longer_missed_and_what_is_odd_is_counted(lake: Lake) -> None:
+    observe(lake, *days("bitcoin", range(40)), *days("dead", range(3)))
+    observe(lake, *days("still", range(2), market_cap_usd=5.0, volume_24h_usd=1.0))
+    path = "coingecko/coins_market_chart/x"
+    refused = f"'{path}' as bronze_object, 1 as line, '$' as path, 'wrong_type' as rule, 'coingecko' as source"
+    lake.append(REJECTS, connect().sql(f"select {refused}, timestamptz '{MIDNIGHT + 2 * D + H}' as fetched_at"), [path])
+    bring_up(lake)
+    daily = {day: row for (name, day), row in told(lake).items() if name == "gold.daily"}
+    missing = {(day - DAY).days: row["coins_missing"] for day, row in daily.items()}
+    assert (missing[0], missing[1], missing[2], missing[30], missing[31], missing[32]) == (0, 1, 2, 2, 1, 0)
+    assert (daily[DAY + D]["rejects"], daily[DAY + D]["rejects_by_rule"]) == (1, '{"wrong_type": 1}')
+
+
+def test_nothing_new_makes_no_row_anew_but_a_run_does(lake: Lake) -> None:
+    observe(lake, *days("bitcoin", range(3)))
+    bring_up(lake)
+    assert {made.how for made in bring_up(lake)} == {"unchanged"}
+    note_run(lake, MIDNIGHT + timedelta(days=3, hours=5))
+    assert {made.table for made in bring_up(lake) if made.how != "unchanged"} == {"gold.health"}
+
+
+def test_an_unknown_day_is_null_and_not_1970(lake: Lake) -> None:
+    note_run(lake, MIDNIGHT)
+    bring_up(lake)
+    assert {row["newest_day"] for row in dicts(lake.read(HEALTH))} == {None}

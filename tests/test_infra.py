@@ -1,0 +1,374 @@
+"""Truths about infra/, found out offline. Its own tests are in infra/tests/; here they are run, planted mistakes are
+looked for in the plan itself (so that a resource nobody thought of is looked at too), and it is applied for practice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coinlake import catalog
+from coinlake.bronze.plans import PLANS
+from coinlake.settings import SETTINGS
+from terraform import INFRA, PROJECT, Root, offline, resources
+
+ROOT = INFRA.parent
+CHECKOV = ROOT / ".checkov" / "bin" / "checkov"
+REGION = "australia-southeast1"
+LAYERS = ("bronze", "silver", "gold")
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("terraform")]
+
+EVERYTHING: dict[str, Any] = {
+    "api_key_version": "1",
+    "alert_email": "someone@example.com",
+    "budget": {"billing_account": "01AB23-45CD67-89EF01"},
+    "own_sources": ["kraken"],
+    "schedule": {"snapshots": "20 * * * *"},
+    "operators": ["user:someone@example.com"],
+    "dashboard": {
+        "image": f"{REGION}-docker.pkg.dev/a-project/coinlake/dashboard:1",
+        "viewers": ["domain:example.com"],
+    },
+    "bigquery": {"silver": ["prices"], "gold": ["daily"]},
+    "kms_key": f"projects/a-project/locations/{REGION}/keyRings/lake/cryptoKeys/lake",
+    "allowed_locations": ["in:australia-locations"],
+    "audit_logs": True,
+}
+"""A value for everything that is optional."""
+
+
+@pytest.fixture(scope="session")
+def environ(shared: Path) -> dict[str, str]:
+    return offline(shared)
+
+
+@pytest.fixture(scope="session")
+def root(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Root:
+    """A copy without a bundle, as it is after a clone."""
+    return Root.copied(tmp_path_factory.mktemp("root"), environ, bundle=False)
+
+
+@pytest.fixture(scope="session")
+def plan(root: Root) -> dict[str, Any]:
+    return root.plan()
+
+
+@pytest.fixture(scope="session")
+def full_plan(root: Root, plan: dict[str, Any]) -> dict[str, Any]:
+    """A plan with everything optional turned on."""
+    return root.plan(**EVERYTHING)
+
+
+@pytest.fixture(scope="session")
+def promises(root: Root) -> dict[str, str]:
+    """How each of Terraform's own tests ended, by name."""
+    return _ended(root)
+
+
+def _ended(root: Root, *words: str) -> dict[str, str]:
+    told = [json.loads(line) for line in root("test", "-json", *words, fails=True).stdout.splitlines()]
+    ended = [
+        each["test_run"] for each in told if each["type"] == "test_run" and each["test_run"]["progress"] == "complete"
+    ]
+    return {each["run"]: each["status"] for each in ended}
+
+
+# What must never be planned ----------------------------------------------------------------------------------------
+
+
+def public(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Buckets that could be public, and whatever is granted to everybody."""
+    for address, bucket in resources(plan, "google_storage_bucket").items():
+        if "location" in bucket and (
+            bucket["public_access_prevention"] != "enforced" or bucket["uniform_bucket_level_access"] is not True
+        ):
+            yield address
+    for address, grant in resources(plan).items():
+        members = [grant.get("member"), *(grant.get("members") or [])]
+        if {"allUsers", "allAuthenticatedUsers"} & set(members):
+            yield address
+
+
+NARROW = {
+    "google_artifact_registry_repository_iam": {"roles/artifactregistry.writer"},
+    "google_cloud_run_v2_service_iam": {"roles/run.invoker"},
+    "google_iap_web_cloud_run_service_iam": {"roles/iap.httpsResourceAccessor"},
+    "google_kms_crypto_key_iam": {"roles/cloudkms.cryptoKeyEncrypterDecrypter"},
+    "google_project_iam_member": {"roles/logging.logWriter", "roles/storage.objectViewer"},
+    "google_pubsub_subscription_iam": {"roles/pubsub.subscriber"},
+    "google_pubsub_topic_iam": {"roles/pubsub.publisher"},
+    "google_secret_manager_secret_iam": {"roles/secretmanager.secretAccessor"},
+    "google_service_account_iam": {"roles/iam.serviceAccountOpenIdTokenCreator"},
+    "google_storage_bucket_iam": {
+        "roles/storage.objectCreator",
+        "roles/storage.objectViewer",
+        "roles/storage.objectUser",
+    },
+}
+"""Every role there is, by the kind of grant."""
+
+
+def too_mighty(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Grants of roles that are not among the narrow ones."""
+    for address, grant in resources(plan).items():
+        if grant.get("role"):
+            allowed = next((roles for kind, roles in NARROW.items() if address.startswith(kind)), set())
+            if grant["role"] not in allowed:
+                yield address
+
+
+def endless(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Notifications of what the function that they set off can write itself."""
+    account = {
+        f"serviceAccount:{function['service_config'][0]['service_account_email']}": re.search(r'"(\w+)"', address)[1]  # type: ignore[index]
+        for address, function in resources(plan, "google_cloudfunctions2_function").items()
+    }
+    sets_off = {
+        subscription["topic"]: re.search(r'"(\w+)"', address)[1]  # type: ignore[index]
+        for address, subscription in resources(plan, "google_pubsub_subscription.event").items()
+    }
+    for address, event in resources(plan, "google_storage_notification").items():
+        for grant in resources(plan, "google_storage_bucket_iam").values():
+            writes = grant["role"] != "roles/storage.objectViewer" and grant["bucket"] == event["bucket"]
+            if writes and account.get(grant["member"]) == sets_off[event["topic"]] and _meet(grant, event):
+                yield address
+
+
+def _meet(grant: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    """Whether a grant reaches below the prefix of a notification."""
+    where = [re.search(r"/objects/([^\"]*)\"", each["expression"]) for each in grant["condition"]]
+    below = where[0][1] if where and where[0] else ""
+    prefix = event["object_name_prefix"] or ""
+    return below.startswith(prefix) or prefix.startswith(below)
+
+
+def lost(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Subscriptions that push and have no dead letter, and dead letters that nobody keeps."""
+    subscriptions = resources(plan, "google_pubsub_subscription.")
+    kept = {each["topic"] for each in subscriptions.values() if not each["push_config"]}
+    for address, each in subscriptions.items():
+        dead = [policy["dead_letter_topic"] for policy in each["dead_letter_policy"]]
+        if each["push_config"] and not (dead and dead[0] in kept):
+            yield address
+
+
+def elsewhere(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Whatever lies, runs or is kept in another region."""
+    for address, each in resources(plan).items():
+        places = [each.get("location"), each.get("region")]
+        places += [
+            place
+            for policy in each.get("message_storage_policy") or []
+            for place in policy["allowed_persistence_regions"]
+        ]
+        for replication in each.get("replication") or []:
+            places += [replica["location"] for kind in replication["user_managed"] for replica in kind["replicas"]]
+            places += ["everywhere"] if replication["auto"] else []
+        if {place.lower() for place in places if place} - {REGION}:
+            yield address
+        if address.startswith("google_pubsub_topic.") and not each["message_storage_policy"]:
+            yield address
+
+
+CHECKS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    "no_bucket_is_public": public,
+    "no_principal_has_an_admin_role_on_a_bucket": too_mighty,
+    "what_a_function_writes_never_triggers_itself": endless,
+    "an_event_is_tried_again_and_then_kept": lost,
+    "everything_lies_in_the_region": elsewhere,
+}
+
+
+@pytest.mark.parametrize("promise", CHECKS)
+def test_the_plan_keeps_its_promise(plan: dict[str, Any], full_plan: dict[str, Any], promise: str) -> None:
+    assert list(CHECKS[promise](plan)) == []
+    assert list(CHECKS[promise](full_plan)) == []
+
+
+def _instead(file: str, old: str, new: str) -> Callable[[Path], None]:
+    def plant(folder: Path) -> None:
+        text = (folder / file).read_text()
+        assert old in text, f"{file} no longer says {old!r}: plant the mistake elsewhere"
+        (folder / file).write_text(text.replace(old, new, 1))
+
+    return plant
+
+
+MISTAKES: Mapping[str, tuple[str, Callable[[Path], None]]] = {
+    "a public bucket": (
+        "no_bucket_is_public",
+        _instead("buckets.tf", 'public_access_prevention    = "enforced"', 'public_access_prevention    = "inherited"'),
+    ),
+    "a storage.admin": (
+        "no_principal_has_an_admin_role_on_a_bucket",
+        _instead("accounts.tf", 'who = "gold", role = local.may_write', 'who = "gold", role = "roles/storage.admin"'),
+    ),
+    "a trigger on its own output": (
+        "what_a_function_writes_never_triggers_itself",
+        _instead("events.tf", 'gold   = { layer = "silver"', 'gold   = { layer = "gold"'),
+    ),
+    "a missing dead letter": (
+        "an_event_is_tried_again_and_then_kept",
+        _instead(
+            "events.tf",
+            "  dead_letter_policy {\n    dead_letter_topic     = local.topic_dead\n"
+            "    max_delivery_attempts = var.delivery.max_attempts\n  }\n",
+            "",
+        ),
+    ),
+    "a wrong region": (
+        "everything_lies_in_the_region",
+        _instead(
+            "buckets.tf", "location                    = var.region", 'location                    = "us-central1"'
+        ),
+    ),
+}
+"""By mistake: the promise that it breaks, and how it is planted."""
+
+BESIDES: Mapping[str, str] = {
+    "no_bucket_is_public": """resource "google_storage_bucket_iam_member" "planted" {
+  bucket = google_storage_bucket.source.name
+  role   = "roles/storage.objectViewer"
+  member = "allUsers"
+}
+""",
+    "no_principal_has_an_admin_role_on_a_bucket": """resource "google_project_iam_member" "planted" {
+  project = var.project_id
+  role    = "roles/storage.admin"
+  member  = local.account.gold
+}
+""",
+    "everything_lies_in_the_region": """resource "google_pubsub_topic" "planted" {
+  name = "planted"
+}
+""",
+}
+"""Mistakes in what is new, which Terraform's own tests cannot name: by the promise that each breaks."""
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_planted_mistake_is_found_in_the_plan(environ: dict[str, str], tmp_path: Path, mistake: str) -> None:
+    planted = Root.copied(tmp_path, environ, bundle=False)
+    promise, plant = MISTAKES[mistake]
+    plant(planted.folder)
+    found = planted.plan()
+    assert [name for name, check in CHECKS.items() if list(check(found))] == [promise]
+
+
+def test_a_mistake_in_what_nobody_thought_of_is_found_too(environ: dict[str, str], tmp_path: Path) -> None:
+    planted = Root.copied(tmp_path, environ, bundle=False)
+    (planted.folder / "planted.tf").write_text("".join(BESIDES.values()))
+    found = planted.plan()
+    for promise, resource in BESIDES.items():
+        assert [each.split(".")[0] for each in CHECKS[promise](found)] == [resource.split('"')[1]]
+
+
+def test_terraforms_own_tests_find_every_planted_mistake(environ: dict[str, str], tmp_path: Path) -> None:
+    planted = Root.copied(tmp_path, environ, bundle=False)
+    for _, plant in MISTAKES.values():
+        plant(planted.folder)
+    ended = _ended(planted, "-filter=tests/promises.tftest.hcl")
+    failed = {name for name, status in ended.items() if status == "fail"}
+    assert {promise for promise, _ in MISTAKES.values()} <= failed, ended
+
+
+# What it says ------------------------------------------------------------------------------------------------------
+
+
+def test_the_root_is_formatted_and_valid(root: Root) -> None:
+    assert subprocess.run(["terraform", "fmt", "-check", "-recursive", str(INFRA)], capture_output=True).returncode == 0
+    root("validate")
+
+
+def test_the_bootstrap_root_is_valid(environ: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(INFRA / "bootstrap", tmp_path / "infra", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+    bootstrap = Root(tmp_path / "infra", environ)
+    bootstrap("init", "-input=false")
+    bootstrap("validate")
+
+
+def test_every_promise_holds_on_mocked_providers_without_a_bundle(promises: dict[str, str]) -> None:
+    assert set(CHECKS) < set(promises)
+    assert {name: status for name, status in promises.items() if status != "pass"} == {}
+
+
+def test_infra_reads_no_other_folder_than_its_own_and_dist() -> None:
+    text = "".join(each.read_text() for each in INFRA.rglob("*.*") if each.suffix in {".tf", ".hcl", ".tfvars"})
+    assert set(re.findall(r"\.\./[\w./-]*", text)) == {"../dist/coinlake-functions.zip"}
+
+
+def test_a_first_plan_asks_google_nothing(plan: dict[str, Any]) -> None:
+    asked = [each for each in plan["resource_changes"] if each["mode"] == "data"]
+    assert all(each["action_reason"] == "read_because_dependency_pending" for each in asked)
+
+
+def test_gold_is_set_off_by_every_table_that_it_is_made_of(plan: dict[str, Any]) -> None:
+    told = {each["object_name_prefix"] for each in resources(plan, 'google_storage_notification.event["gold').values()}
+    read = {
+        source for entry in catalog.entries().values() if entry.table.layer == "gold" for source in entry.table.reads
+    }
+    # Runs come with every step, rejects and coins with rows of other tables: they set off nothing by themselves.
+    silver = {name.removeprefix("silver.") for name in read if name.startswith("silver.")} - {
+        "runs",
+        "rejects",
+        "coins",
+    }
+    assert {f"{table}/_delta_log/" for table in silver} <= told
+    assert told <= {f"{table.folder}/_delta_log/" for table in catalog.layer("silver")}
+
+
+def test_every_variable_that_a_function_is_given_is_a_setting(full_plan: dict[str, Any]) -> None:
+    settings = {setting.variable for setting in SETTINGS.values()} | {"COINLAKE_DEADLINE_S"}
+    for function in resources(full_plan, "google_cloudfunctions2_function").values():
+        given = function["service_config"][0]
+        names = {*given["environment_variables"], *(each["key"] for each in given["secret_environment_variables"])}
+        assert names - settings == {"GOOGLE_CLOUD_PROJECT"}
+
+
+def test_the_plans_to_choose_from_are_those_there_are() -> None:
+    listed = re.search(r'contains\(\["keyless"(.*?)\]', (INFRA / "variables.tf").read_text())
+    assert listed and {"keyless", *re.findall(r'"(\w+)"', listed[1])} == set(PLANS)
+
+
+# What it does ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chosen", [{}, EVERYTHING], ids=["defaults", "everything"])
+def test_after_an_apply_a_plan_is_empty_a_new_bundle_deploys_and_destroy_leaves_the_data(
+    environ: dict[str, str], tmp_path: Path, chosen: dict[str, Any]
+) -> None:
+    root = Root.copied(tmp_path, environ)
+    (root.folder / "chosen.auto.tfvars.json").write_text(json.dumps({**PROJECT, **chosen}))
+    root("apply", "-auto-approve", "-input=false")
+    assert root("plan", "-detailed-exitcode", "-input=false", fails=True).returncode == 0
+    applied = resources({"planned_values": json.loads(root("show", "-json").stdout)["values"]})
+    for layer in LAYERS:
+        assert applied[f'google_storage_bucket.layer["{layer}"]']["deletion_policy"] == "ABANDON"
+    (tmp_path / "dist" / "coinlake-functions.zip").write_bytes(b"another bundle")
+    assert _changed(root.plan(**chosen)) >= {f'google_cloudfunctions2_function.step["{layer}"]' for layer in LAYERS}
+    root("destroy", "-auto-approve", "-input=false")
+    assert root("state", "list").stdout == ""
+
+
+def _changed(plan: Mapping[str, Any]) -> set[str]:
+    return {each["address"] for each in plan["resource_changes"] if each["change"]["actions"] != ["no-op"]}
+
+
+def test_checkov_finds_nothing_but_exceptions_with_a_reason() -> None:
+    if not CHECKOV.is_file():
+        pytest.skip("checkov is absent: make infra-check brings it")
+    words = [CHECKOV, "-d", INFRA, "--framework", "terraform", "--skip-download", "--output", "json", "--quiet"]
+    told = json.loads(subprocess.run([*map(str, words)], capture_output=True, text=True).stdout)
+    assert [f"{each['check_id']} {each['resource']}" for each in told["results"]["failed_checks"]] == []
+    assert told["summary"]["passed"] > 30
+    asked = re.findall(r"checkov:skip=(\w+)(:\S.{20,})?", "".join(each.read_text() for each in INFRA.rglob("*.tf")))
+    assert [check for check, reason in asked if not reason] == []
+    assert told["summary"]["skipped"] == len(asked), "an exception that excuses nothing"
