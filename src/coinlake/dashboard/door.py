@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-APP = Path(__file__).with_name("script.py")
+APP = Path(__file__).parent / "run" / "script.py"
 STATIC = Path(streamlit.__file__).parent / "static"
 EARLY = ("PlotlyChart.*.js", "arrowFormatUtils.*.js")
 """What pages need and Streamlit asks for late."""
