@@ -16,7 +16,7 @@ PYTEST = pytest -n 3 --dist worksteal
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL = help
-.PHONY: help demo run dashboard test check infra-check bench bundle e2e docs lock clean
+.PHONY: help demo run dashboard test check infra-check bench bundle browser e2e docs lock clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,8 @@ check: $(READY) $(CHECKOV)/.ready ## all that must hold: style, types, layers, e
 	ruff format --check .
 	mypy
 	lint-imports
-	TZ=Australia/Sydney $(PYTEST) --cov --cov-report=term --cov-fail-under=90
+	TZ=Australia/Sydney $(PYTEST) --cov --cov-report=term --cov-fail-under=90 \
+		--ignore tests/test_domino.py --ignore tests/test_dashboard_browser.py
 
 infra-check: $(READY) $(CHECKOV)/.ready ## what must hold of infra/: fmt, validate, test, plan, apply, destroy, checkov
 	$(PYTEST) tests/test_infra.py
@@ -48,6 +49,9 @@ bench: $(READY) ## how fast the main job is beside its rivals; the figures go to
 
 bundle: $(READY) ## the functions' source for Google Cloud: dist/coinlake-functions.zip
 	@python src/cloud_functions/bundle.py
+
+browser: $(READY) ## every page of the dashboard in a headless Chromium
+	$(PYTEST) tests/test_dashboard_browser.py
 
 e2e: $(READY) ## the domino end to end, its world built from the plan of infra/, on emulators
 	$(PYTEST) tests/test_domino.py

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from datetime import date, timedelta
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jquantstats
 import numpy as np
+import odds as real_odds
 import polars as pl
 import pytest
 from hypothesis import given
@@ -365,21 +363,10 @@ def test_equal_weights_are_the_mean_coin(columns: Columns) -> None:
 # Real histories ------------------------------------------------------------------------------------------------------
 
 
-def _script() -> ModuleType:
-    """benchmarks/odds.py, which is no part of the package."""
-    found = spec_from_file_location("odds", ROOT / "benchmarks" / "odds.py")
-    assert found and found.loader
-    module = module_from_spec(found)
-    sys.modules["odds"] = module
-    found.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def real(shared: Path) -> Any:
     """Gold of the 25 real histories."""
-    script = _script()
-    return script.gold_of(script.days_of(shared / "coingecko" / "histories"))
+    return real_odds.gold_of(real_odds.days_of(shared / "coingecko" / "histories"))
 
 
 def of_coin(columns: Columns, coin: str) -> Columns:
@@ -424,7 +411,7 @@ def test_every_real_row_keeps_what_the_table_promises(real: Any) -> None:
 
 @pytest.mark.slow
 def test_the_page_of_signals_does_not_lag(real: Any) -> None:
-    lags = (ROOT / "docs/signals.md").read_text().rstrip() != _script().page(real).rstrip()
+    lags = (ROOT / "docs/signals.md").read_text().rstrip() != real_odds.page(real).rstrip()
     assert not lags, "docs/signals.md lags: python benchmarks/odds.py ../shared/coingecko/histories > docs/signals.md"
 
 

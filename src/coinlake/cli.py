@@ -245,7 +245,7 @@ def _opened(asked: Asked, job: bool) -> Iterator[Door]:
             screen.paces = {"ingest": loaded.settings.rate}
         for warning in loaded.warnings:
             screen.warn(warning)
-        with _spared(() if loaded.settings.engine == "pandas" else ("pandas", "polars")):
+        with _spared(("polars",) if loaded.settings.engine == "pandas" else ("pandas", "polars")):
             yield Door(loaded, screen, asked.as_json, asked.quiet)
         sys.stdout.flush()
 
@@ -254,7 +254,8 @@ def _opened(asked: Asked, job: bool) -> Iterator[Door]:
 def _spared(modules: Sequence[str]) -> Iterator[None]:
     """Modules that a command has no use for cannot be imported while it lasts, unless they have been.
 
-    Where pandas is installed DuckDB imports it (1.4 s) to see whether a Python value is one of its own.
+    Where they are installed DuckDB imports pandas (1.4 s) to see whether a Python value is one of its own, and TA-Lib
+    both of them.
     """
     mine = [name for name in modules if name not in sys.modules]
     sys.modules.update(dict.fromkeys(mine))  # type: ignore[arg-type] # None, as Python's own documentation has it

@@ -146,6 +146,13 @@ def landed(lake: Lake) -> list[str]:
     return [path for path in pending(lake) if not path.startswith(RUNS)]
 
 
+def sets_off(source: Table) -> bool:
+    """Whether new rows of a table are a reason to analyze. What every run writes about itself is none, or the analysis
+    would set itself off for ever.
+    """
+    return source not in (runs.TABLE, rejects.TABLE)
+
+
 def behind(lake: Lake) -> list[tuple[str, str]]:
     """Gold tables, each with a table it reads, that has rows it has not seen."""
     found = []
@@ -153,7 +160,7 @@ def behind(lake: Lake) -> list[tuple[str, str]]:
         stored = lake.open(definition.table)
         if stored and definition.until and not is_due(lake, definition, Scope({})):
             continue
-        for source in definition.reads:
+        for source in filter(sets_off, definition.reads):
             seen = stored.transaction_version(source.name) if stored else None
             changes = lake.changes(source, -1 if seen is None else seen)
             if changes is not None and (changes.files or changes.rows_removed):

@@ -166,8 +166,9 @@ class Workspace:
         return None
 
     def concludes_from(self, folder: str) -> bool:
-        """Whether gold reads the silver table of that folder."""
-        return any(source.folder == folder for each in steps.definitions(()) for source in each.reads)
+        """Whether new rows in the silver table of that folder are a reason to analyze."""
+        reads = [source for each in steps.definitions(()) for source in each.reads]
+        return any(source.folder == folder for source in filter(steps.sets_off, reads))
 
     def age(self) -> dict[str, Any]:
         """The last finished day in gold, and how many hours ago it ended."""

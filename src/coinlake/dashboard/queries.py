@@ -277,9 +277,9 @@ def field(gold: Gold, coin_ids: Sequence[str] | None = None, since: date | None 
 def odds(gold: Gold, cost: float) -> pd.DataFrame:
     """Every signal with its odds: of trades of its rule and direction that had closed before its day, what won."""
     every = gold.remember(signals)
-    if every.empty:
-        return every.assign(odds_trades=0, odds_won=float("nan"))
     whole = gold.remember(field)
+    if every.empty or not whole.close.size:
+        return every.assign(odds_trades=0, odds_won=float("nan"))
     holding = {name: rule.holding_days for name, rule in rules().items()}
     return odds_of(whole, closed_trades(whole, every, holding, cost), every)
 

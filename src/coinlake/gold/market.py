@@ -7,6 +7,9 @@ coins that the lake follows stand in and the row says `survivorship_biased`: the
 happened later. Dead coins stay in the days they were in. Shares are of the coins for which the value is known; null
 where it is known of none.
 
+A market capitalisation that jumped over eleven times or under a twentieth in a day (`jump_market_cap` in `gold.daily`)
+is not believed: the close times the supply of the last day that was, of a week at most, stands in, else it is unknown.
+
 `fear_greed` is the mean of its five parts that are known (three at least), each 0 (fear) to 100 (greed), each against
 the 365 days up to the day: momentum (bitcoin's close over its 50-day average), volatility (bitcoin's over 30 days,
 turned round), breadth (share of coins above their 50-day average), strength (new 365-day highs less new lows, of the
@@ -88,10 +91,12 @@ TABLE = Table(
     sorted_by=("day",),
 )
 
-_DAYS = "select '*', min(({moment} - interval 1 microsecond)::DATE), max(({moment})::DATE) + 366 from changed"
+_DAYS = "select '*', min(({moment} - interval 1 microsecond)::DATE), max(({moment})::DATE) + 373 from changed"
 TOUCHES = {"silver.markets": _DAYS, "silver.global_market": _DAYS}
 """SQL: the days that a look at the market may change: its own, and the year that is ranked against it."""
-LOOKBACK_DAYS = YEAR_DAYS + 1
+BELIEVED_FOR = 7
+"""Days for which a coin's supply is believed without being seen again."""
+LOOKBACK_DAYS = YEAR_DAYS + 1 + BELIEVED_FOR
 
 Columns = Mapping[str, NDArray[Any]]
 _OF_COIN = ("sma_50d", "sma_200d", "return_1d", "distance_high_365d", "distance_low_365d")
@@ -106,14 +111,14 @@ _RISKS = ("correlation_btc_30d", "volatility_30d", "volatility_90d")
 
 def touched(scope: Scope, source: str) -> Scope:
     """The days that rest on changed days of a coin: its own, and the year that is ranked against them."""
-    return scope.everyone().lasting(YEAR_DAYS + 1)
+    return scope.everyone().lasting(YEAR_DAYS + 1 + BELIEVED_FOR)
 
 
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
     """One row for each day on which a coin closed."""
-    closes = read["gold.daily"].select("coin_id", "day", "close_usd", "market_cap_usd", "volume_24h_usd")
+    closes = read["gold.daily"].select("coin_id", "day", "close_usd", "market_cap_usd", "volume_24h_usd", "flags")
     said = read["gold.indicators"].select("coin_id", "day", *_OF_COIN, *_RISKS)
-    coins = arrays(engine, closes.join(said, on=["coin_id", "day"], how="left"), ("day", "coin_id"))
+    coins = _believed(arrays(engine, closes.join(said, on=["coin_id", "day"], how="left"), ("coin_id", "day")))
     lists = arrays(engine, read["silver.markets"].select(*LISTED), ("observed_at", "coin_id"))
     known = universes(lists)
     rows = [_of_day(day, known.get(day["day"][0], frozenset())) for day in _days(coins)]
@@ -123,6 +128,22 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     looks = ("observed_at", *_GLOBAL.values())
     whole = _newest_looks(arrays(engine, read["silver.global_market"].select(*looks), ("observed_at",)))
     return frame_of(engine, {name: _column(name, column, rows, whole) for name, column in TABLE.columns.items()})
+
+
+def _believed(rows: Columns) -> Columns:
+    """Rows by coin and day as rows by day and coin, with market capitalisations that can be believed."""
+    cap, place = rows["market_cap_usd"], np.arange(len(rows["day"]))
+    jumped = np.array(["jump_market_cap" in flags for flags in rows["flags"]], dtype=bool)
+    begins = np.r_[True, rows["coin_id"][1:] != rows["coin_id"][:-1]][: len(place)]
+    first = np.maximum.accumulate(np.where(begins, place, 0))
+    last = np.maximum.accumulate(np.where(begins | ~(jumped | np.isnan(cap)), place, 0))
+    recent = (rows["day"] - rows["day"][last]).astype(int) <= BELIEVED_FOR
+    usable = recent & (last >= first) & ~jumped[last]
+    stands_in = np.where(usable, cap[last] / rows["close_usd"][last] * rows["close_usd"], np.nan)
+    order = np.lexsort((rows["coin_id"].astype(str), rows["day"]))
+    return {
+        name: values[order] for name, values in {**rows, "market_cap_usd": np.where(jumped, stands_in, cap)}.items()
+    }
 
 
 def _days(coins: Columns) -> Iterator[Columns]:
