@@ -67,8 +67,9 @@ def _page(name: str, pages: Mapping[str, StreamlitPage]) -> None:
 
 
 def _drawn(name: str, root: str, gold: Gold, pages: Mapping[str, StreamlitPage]) -> None:
+    coins = gold.remember(queries.coins)  # what cannot be read shows here, before anything is drawn
     _head(PAGES[name][0], root, gold)
-    if gold.remember(queries.coins).empty:
+    if coins.empty:
         st.info("Gold is there, but it has no coin yet. Run `coinlake analyze` once silver has a finished day.")
     else:
         module = import_module(f"coinlake.dashboard.pages.{name}")
@@ -118,10 +119,10 @@ def _watch(root: str, shown: Gold) -> None:
     try:
         if _shelf(root).newest().seen != shown.seen:
             st.rerun(scope="app")
+        written, day = shown.written_at, shown.remember(queries.last_day)
     except LakeError as exc:
         st.html(f'<div class="live old"><i></i>the lake cannot be reached just now: {type(exc).__name__}</div>')
         return
-    written, day = shown.written_at, shown.remember(queries.last_day)
     if written is None or day is None:
         return
     age = datetime.now(UTC) - written

@@ -167,7 +167,7 @@ class Gold:
         try:
             delta = DeltaTable(uri, version=self.seen[table].version, storage_options=dict(self.options))
         except (DeltaError, OSError) as exc:
-            raise LakeError(f"{uri} cannot be read ({exc}); run `coinlake doctor`") from exc
+            raise LakeError(f"{uri} cannot be read ({str(exc).splitlines()[0]}); run `coinlake doctor`") from exc
         files = tuple(unquote(each) for each in delta.file_uris()) if folder else ()
         return _Stored(delta, frozenset(each.name for each in delta.schema().fields), files)
 

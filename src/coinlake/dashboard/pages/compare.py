@@ -20,10 +20,7 @@ def show(page: Page) -> None:
     ids = page.ask(parts.coin_ids)
     first, second, third = st.columns([3, 1.7, 1.3], vertical_alignment="bottom")
     with first:
-        chosen = st.multiselect(
-            "Coins", ids, default=ids[:5], key="with", bind="query-params", max_selections=AT_MOST,
-            format_func=page.name,
-        )  # fmt: skip
+        chosen = parts.coins_choice(page, "Coins", "with", ids[:5], max_selections=AT_MOST)
     with second:
         span = parts.choice("Period", list(PERIODS), "window", "1 y")
     with third:
