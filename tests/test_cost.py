@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def test_an_object_that_is_written_read_or_listed_is_counted(tmp_path: Path) -> 
 
 def test_a_bill_comes_from_what_runs_counted(lake: Lake) -> None:
     recorded(lake, "a", "ingest", 0.5, 100, written=10, opened=3)
-    per_run = CALLS["written"][0] * (10 + 1 + RECORDS["written"]) + CALLS["opened"][0] * 3
+    turns = Counter({"written": 10 + 1, "opened": 3}) + RECORDS
+    per_run = sum(CALLS[what][0] * number for what, number in turns.items())
     found = amounts(lake)
     assert found[PRICES["class_a"].item] == pytest.approx(per_run * DAYS_A_MONTH)
     assert found[PRICES["memory"].item] < found[PRICES["cpu"].item] * 2  # bronze has one GiB, the look at gold two
