@@ -1,6 +1,6 @@
 # How one step sets off the next: a bucket tells a topic of new objects below a prefix, and the topic's subscription
 # pushes to the function. The transport is our own, because a trigger of Eventarc's has no dead letter, no deadline and
-# no prefix (docs/adr/0006-own-transport.md).
+# no prefix (docs/adr/0008-own-transport.md).
 #
 # Nothing sets itself off: silver is told of bronze only, gold of silver only, and of commits only below the folders of
 # tables that gold is made of. _runs/ in bronze, runs/ and rejects/ in silver set off nothing.

@@ -41,7 +41,7 @@ def direct() -> set[str]:
     return names([*asked["dependencies"], *chain.from_iterable(asked["optional-dependencies"].values())])
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements-checkov.lock"])
 def test_a_lock_names_no_host_and_no_place(lock: str) -> None:
     assert not re.search(r"://|--(extra-)?index-url|--find-links|@ |^/|^-e", (ROOT / lock).read_text(), re.MULTILINE)
 

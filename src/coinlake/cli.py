@@ -767,6 +767,14 @@ def config(door: Door) -> None:
     door.answer({"settings": rows}, lambda _: grid(rows, names=("setting", "value", "from", "variable")))
 
 
+@_command("cost")
+def cost(door: Door) -> None:
+    """Show what the recorded runs would cost a month on Google Cloud in Sydney, item by item, against what is free."""
+    from coinlake.screen import cost_view
+
+    door.answer(door.workspace().cost(), cost_view)
+
+
 @_command("doctor", (*_FETCHING, *_PLACES))
 def doctor(door: Door) -> None:
     """Say what is wrong and how to mend it; ends with 7 where something must be done."""

@@ -24,7 +24,7 @@ from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
 
-from coinlake import contract
+from coinlake import contract, meter
 from coinlake.duck import bring, connect, quoted
 from coinlake.errors import ConflictError, LakeError
 from coinlake.objects import Objects, local_folder
@@ -94,6 +94,7 @@ class Lake:
         Raises:
             LakeError: there is something, but it is no readable table.
         """
+        meter.count("opened")
         try:
             return DeltaTable(self.uri(table), storage_options=dict(self.options))
         except TableNotFoundError:
@@ -266,6 +267,7 @@ class Lake:
         predicate: str | None = None,
     ) -> None:
         stored = {column.name for column in delta.schema().fields} - {contract.PARTITION}
+        meter.count("committed")
         try:
             write_deltalake(
                 delta,

@@ -16,6 +16,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from coinlake import meter
 from coinlake.errors import LakeError
 
 _TRIES = 3
@@ -51,6 +52,7 @@ class Objects:
         """
         with self._at_the_border():
             for _ in range(_TRIES):
+                meter.count("written")
                 try:
                     obstore.put(self._store, path, data, mode="create")
                     return
@@ -74,6 +76,7 @@ class Objects:
     def put_over(self, path: str, data: bytes) -> None:
         """Write an object under a fixed name, in place of the one that was there."""
         with self._at_the_border():
+            meter.count("written")
             obstore.put(self._store, path, data, mode="overwrite")
 
     def get(self, path: str) -> bytes:
@@ -83,11 +86,13 @@ class Objects:
             FileNotFoundError: there is none of that name.
         """
         with self._at_the_border():
+            meter.count("read")
             return bytes(obstore.get(self._store, path).bytes())
 
     def delete(self, path: str) -> None:
         """Remove an object; one that is not there is as good as removed."""
         with self._at_the_border():
+            meter.count("deleted")
             try:
                 obstore.delete(self._store, path)
             except FileNotFoundError:
@@ -97,6 +102,7 @@ class Objects:
         """Which writing of a name lies there now, in the cloud's counting; None where the name is free."""
         with self._at_the_border():
             try:
+                meter.count("read")
                 return obstore.head(self._store, path)["version"] or ""
             except FileNotFoundError:
                 return None
@@ -106,6 +112,7 @@ class Objects:
         if (folder := local_folder(self.root)) and not Path(folder).exists():
             return iter(())
         with self._at_the_border():
+            meter.count("listed")
             found = (meta for batch in obstore.list(self._store, prefix or None, offset=after) for meta in batch)
             listed = [Object(meta["path"], meta["size"], meta["last_modified"]) for meta in found]
         return iter(sorted(listed, key=lambda each: each.path))

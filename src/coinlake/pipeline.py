@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from coinlake import catalog
+from coinlake import catalog, meter
 from coinlake.answer import Answer, to_moment, to_text, unpack
 from coinlake.bronze.ingest import Ingested, Source, ingest
 from coinlake.bronze.plan import Wish
@@ -65,6 +65,7 @@ class Done:
     damaged: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    meter_before: Mapping[str, int] = field(default_factory=meter.reading)
 
 
 GoesOn = Callable[[], bool]
@@ -318,6 +319,7 @@ def end(lake: Lake, run: Run, done: Done, ended_at: datetime, lasted_s: float, f
         "rows": sum(done.rows.values()),
         "rejects": sum(done.rejects.values()),
         "versions": json.dumps(done.versions, sort_keys=True),
+        "operations": json.dumps(meter.since(done.meter_before)),
         "unknown_coins": ",".join(fetched.unknown_coins),
         "history_days": fetched.days_learnt,
         "unavailable": json.dumps([asdict_of(each) for each in fetched.unavailable]),

@@ -451,6 +451,18 @@ def _query(params: Mapping[str, str]) -> str:
     return whole if len(whole) <= 240 else f"{whole[:200]}… ({len(whole):,} characters)"
 
 
+def cost_view(bill: Mapping[str, Any]) -> RenderableType:
+    """A month's bill, item by item, and what it is made of."""
+    shown = {"item": "item", "a_month": "a month", "unit": "unit", "free": "free", "usd": "USD", "by": "by"}
+    items = [{title: item[name] for name, title in shown.items()} for item in bill["items"]]
+    sums = {
+        "USD a month": bill["usd_a_month"],
+        "from": f"{bill['runs']} runs in {bill['days']} days, {bill['runs_without_count']} of them without a count",
+        "where": bill["where"],
+    }
+    return _apart(grid(items), facts(sums))
+
+
 def table_view(table: Mapping[str, Any]) -> RenderableType:
     """A table's promise: grain, key, and every column with type, unit, what it may be, and prose."""
     columns = [

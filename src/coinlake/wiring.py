@@ -257,6 +257,12 @@ class Workspace:
         """Freshness, rows, gaps, rejects, last runs, credits used this month."""
         return health.status(self.lake, self.now(), self.settings.monthly_credits)
 
+    def cost(self) -> dict[str, Any]:
+        """What the recorded runs would cost a month on Google Cloud, item by item."""
+        from coinlake import cost
+
+        return cost.monthly(self.lake, self.now())
+
     def doctor(self) -> list[health.Finding]:
         """What is wrong, and how to mend it."""
         return health.examine(self.lake, self.now())

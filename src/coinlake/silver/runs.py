@@ -36,6 +36,9 @@ TABLE = observations(
         "unknown_coins": Column(String, "coins the service did not know, comma-separated"),
         "history_days": Column(Int64, "shorter history limit that the service taught us", "days", between=(0, None)),
         "unavailable": Column(String, "what the plan does not let us fetch, as JSON"),
+        "operations": Column(
+            String, "what it asked of storage and how often, as JSON: written, read, listed, opened..."
+        ),
         "lasted_s": Column(Float64, "how long it took", "s", between=(0, None)),
     },
     grain="one record of one run",
