@@ -152,10 +152,9 @@ def test_what_cannot_be_done_dies_and_comes_back_once_it_can(
         assert found.storage.names(found.bucket("silver")) == []
         found.storage.permits = granted
         found.storage.refused.clear()
-        assert replayed(found) >= len(said["objects"])
-        # They come under new numbers.
-        dead = found.unsettled()
+        dead = found.unsettled()  # they come back under new numbers
         found.published = [each for each in found.published if each not in dead]
+        assert replayed(found) >= len(said["objects"])
         found.wait(lambda: sum(status < 300 for status, *_ in found.functions["silver"].answers) >= len(dead))
         found.settle()
         assert replayed(found) == 0
