@@ -306,14 +306,14 @@ def _health(gold: Path, every: Any) -> None:
     days = every[-30:]
     count = len(days) * len(names)
     columns = {
-        "table": np.tile(np.array(names, dtype=object), len(days)),
+        "table_name": np.tile(np.array(names, dtype=object), len(days)),
         "day": np.repeat(days, len(names)),
         "rows": np.full(count, 250),
-        "missing_coins": np.zeros(count, dtype=np.int64),
+        "coins_missing": np.zeros(count, dtype=np.int64),
         "rejects": np.arange(count) % 5,
         "hours_behind": np.full(count, 1.5),
         "verdict": np.where(np.arange(count) % 40 == 7, "hold", "serve").astype(object),
-        "why": np.where(np.arange(count) % 40 == 7, "3 coins have no close", "").astype(object),
+        "reason": np.where(np.arange(count) % 40 == 7, "3 coins have no close", "").astype(object),
     }
     _write(gold, "health", columns)
 

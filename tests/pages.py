@@ -30,16 +30,24 @@ def chromium() -> str | None:
 
 @contextmanager
 def served(gold: Path | str, script: Path = SCRIPT, folder: Path | None = None) -> Iterator[str]:
-    """The dashboard over a gold root, at an address of its own."""
+    """The dashboard over a gold root, at an address of its own; it works in `folder`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     command += ["--server.address", "127.0.0.1", "--server.headless", "true", "--browser.gatherUsageStats", "false"]
-    log = open(os.devnull, "w") if folder is None else (folder / "server.log").open("w")  # noqa: SIM115
-    with log, subprocess.Popen(
-        command, env={**os.environ, "COINLAKE_GOLD": str(gold)}, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-    ) as process:  # fmt: skip
+    log = open(os.devnull, "w")  # noqa: SIM115
+    with (
+        log,
+        subprocess.Popen(
+            command,
+            env={**os.environ, "COINLAKE_GOLD": str(gold)},
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            cwd=folder,
+        ) as process,
+    ):
         try:
             _until_it_answers(f"http://127.0.0.1:{port}/_stcore/health", process)
             yield f"http://127.0.0.1:{port}"
@@ -74,9 +82,17 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-def settled(page: Any) -> None:
-    """Wait until a page is drawn: its last line is there, nothing runs, nothing is stale, every figure has its axes."""
+def settled(page: Any, figures: int = 0) -> None:
+    """Wait until a page is drawn: its last line is there, nothing runs, nothing is stale or still to be loaded, every
+    figure has its axes, and there are at least so many.
+    """
     page.wait_for_selector(".foot", timeout=WAIT_MS)
+    page.wait_for_function(
+        "figures => document.querySelectorAll('.js-plotly-plot .main-svg:first-child').length >= figures"
+        " && !document.querySelector('[data-testid=stSkeleton]')",
+        arg=figures,
+        timeout=WAIT_MS,
+    )
     page.wait_for_function(
         "!document.querySelector('[data-testid=stStatusWidget]') && !document.querySelector('[data-stale=true]')"
         " && [...document.querySelectorAll('[data-testid=stPlotlyChart]')]"

@@ -366,5 +366,5 @@ def test_no_text_breaks_the_screener(text: str) -> None:
 def test_the_head_names_what_streamlit_asks_for_late() -> None:
     page = (door.STATIC / "index.html").read_text("utf-8")
     made = door.with_head(page, door.early(door.STATIC))
-    assert made.count("modulepreload") == page.count("modulepreload") + len(door.EARLY)
+    assert made.count("modulepreload") == page.count("modulepreload") + len(door.early(door.STATIC))
     assert "PlotlyChart" in made and 'href="./' not in made

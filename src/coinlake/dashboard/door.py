@@ -2,8 +2,8 @@
 
 Streamlit sends 9 MB of scripts as they are, and begins to fetch Plotly's half of them only when the first figure has
 arrived. Here they are compressed once and kept, and the page names the large ones in its head, so that they are under
-way while Python still works. It also says where the app lies, which Streamlit would find out by asking until an answer
-is not 404.
+way, and Plotly is read, while Python still works. It also says where the app lies, which Streamlit would find out by
+asking until an answer is not 404.
 """
 
 from __future__ import annotations
@@ -22,8 +22,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 APP = Path(__file__).parent / "run" / "script.py"
 STATIC = Path(streamlit.__file__).parent / "static"
-EARLY = ("PlotlyChart.*.js", "arrowFormatUtils.*.js")
-"""What pages need and Streamlit asks for late."""
+EARLY = (
+    "PlotlyChart.*.js", "arrowFormatUtils.*.js", "Html.*.js", "purify.es.*.js", "ButtonGroup.*.js", "PageLink.*.js",
+    "WidgetLabel*.js", "withFullScreenWrapper.*.js", "useBasicWidgetState.*.js", "printWidthCap.*.js",
+    "resolveDefaultExport.*.js", "styled-components.*.js",
+)  # fmt: skip
+"""What pages need and Streamlit asks for only when the first element of the kind has arrived."""
 _SMALLEST = 2_000
 _FOREVER = "public, immutable, max-age=31536000"
 
@@ -76,6 +80,8 @@ def with_head(page: str, scripts: list[str]) -> str:
     place = "const at=location.origin+'/';window.__streamlit={BACKEND_BASE_URL:at,MAIN_PAGE_BASE_URL:at}"
     place = f"<script>{place}</script>"
     absolute = page.replace('href="./', 'href="/').replace('src="./', 'src="/')
+    begun = "".join(f"import('{each}');" for each in scripts if "PlotlyChart" in each)
+    named += f"<script type=\"module\">addEventListener('load',()=>setTimeout(()=>{{{begun}}},0))</script>"
     return absolute.replace("<head>", f"<head>{place}", 1).replace("</head>", f"{named}</head>", 1)
 
 

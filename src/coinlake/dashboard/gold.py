@@ -38,10 +38,9 @@ TABLES = (
 _COMMIT = re.compile(r"(?:.*/)?([^/]+)/_delta_log/(\d{20})\.json$")
 _TEXT = frozenset(
     (
-                 "coin_id",         "symbol",         "name",         "source",         "rule",         "direction",
-        "numbers",         "sentence",         "verdict",         "stance",         "stance_reasons",
-        "signals_today",         "flags",         "why",         "coin_a",         "coin_b",         "best_coin_id",
-        "worst_coin_id",         "close_bronze_object",         "table",
+        "coin_id", "symbol", "name", "source", "rule", "direction", "numbers", "sentence", "verdict", "stance",
+        "stance_reasons", "signals_today", "flags", "coin_a", "coin_b", "best_coin_id", "worst_coin_id",
+        "close_bronze_object", "table_name", "reason",
     )
 )  # fmt: skip
 _DATES = frozenset(

@@ -437,7 +437,9 @@ def health(gold: Gold) -> pd.DataFrame:
     """`gold.health` as it is, the newest day first: whatever columns it has."""
     if not gold.has("health"):
         return gold.ask("select 1 where false")
-    return gold.ask("select * from health order by all desc", health=Part("health", gold.columns("health")))
+    needed = {"day", "table_name", "verdict", "reason"}
+    columns = sorted(needed | set(gold.columns("health")) - {"year"})
+    return gold.ask("select * from health order by day desc, table_name", health=Part("health", columns))
 
 
 def gaps(gold: Gold) -> pd.DataFrame:

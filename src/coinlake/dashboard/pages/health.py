@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import streamlit as st
 
 from coinlake.dashboard import figures, formats, parts, queries
 from coinlake.dashboard.gold import TABLES
 from coinlake.dashboard.parts import Kpi, Page
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def show(page: Page) -> None:
@@ -44,7 +41,7 @@ def show(page: Page) -> None:
     if not health.empty:
         with parts.card("health"):
             parts.title("Day by day")
-            first = [each for each in ("day", "table", "verdict", "why") if each in health]
+            first = [each for each in ("day", "table_name", "verdict", "reason") if each in health]
             shown = health[[*first, *(each for each in health if each not in first)]]
             parts.table(shown, "health", height=320, column_config=_DAYS)
     with parts.card("origin"):
@@ -64,14 +61,23 @@ def _numbers(page: Page, health: pd.DataFrame, gaps: pd.DataFrame, seen: pd.Data
     behind = (now.date() - ended).days - 1 if ended else None
     verdict = _newest_verdict(health)
     missing = int(gaps["days"].sum()) if len(gaps) else 0
+    rejects = _recent(health, "rejects")
     coins = seen["coins"].iloc[-1] if len(seen) else None
     return [
         Kpi("Verdict", {"serve": "Serve", "hold": "Hold"}.get(verdict, formats.MISSING), "is it fit to be used?"),
         Kpi("Last finished day", formats.day(ended), "" if not behind else f"{behind} days behind"),
         Kpi("Coins with that day", formats.count(coins), f"of {formats.count(len(page.ask(queries.coins)))}"),
         Kpi("Days missing", formats.count(missing), f"in {len(gaps):,} gaps"),
+        Kpi("Refused", formats.count(rejects), "rejects of the last 30 days"),
         Kpi("Odd days", formats.count(len(page.ask(queries.flags))), "flagged in a year"),
     ]
+
+
+def _recent(health: pd.DataFrame, column: str) -> float | None:
+    """The sum of a column over the last 30 days; None where it is not there."""
+    if column not in health or health.empty:
+        return None
+    return float(health[health["day"] > health["day"].max() - pd.Timedelta(days=30)][column].sum())
 
 
 def _newest_verdict(health: pd.DataFrame) -> str:
@@ -86,8 +92,7 @@ def _verdicts(health: pd.DataFrame) -> None:
     if _newest_verdict(health) != "hold":
         return
     newest = health[(health["day"] == health["day"].max()) & (health["verdict"] == "hold")]
-    why = newest["why"] if "why" in newest else newest["table"]
-    for table, reason in zip(newest["table"], why, strict=True):
+    for table, reason in newest[["table_name", "reason"]].itertuples(index=False):
         st.warning(f"`{table}` is on hold: {reason}")
 
 
