@@ -211,6 +211,7 @@ class Kpi:
     way: float | None = None
     line: Sequence[float] = ()
     help: str = ""
+    grey: bool = False
 
 
 def strip(numbers: Iterable[Kpi]) -> None:
@@ -222,10 +223,11 @@ def _kpi(kpi: Kpi) -> str:
     way = "" if not kpi.way else ("up" if kpi.way > 0 else "down")
     arrow = {"up": "▲ ", "down": "▼ "}.get(way, "")
     line = spark(kpi.line, way or "muted", f"{kpi.name}, last 30 days") if len(kpi.line) else ""
+    grey = " none" if kpi.grey else ""
     return (
         f'<div class="kpi" title="{escape(kpi.help)}"><div class="k">{escape(kpi.name)}</div>'
-        f'<div class="v">{escape(kpi.value)}</div><div class="d {way}">{arrow}{escape(kpi.change) or "&nbsp;"}</div>'
-        f"{line}</div>"
+        f'<div class="v{grey}">{escape(kpi.value)}</div>'
+        f'<div class="d {way}">{arrow}{escape(kpi.change) or "&nbsp;"}</div>{line}</div>'
     )
 
 
@@ -266,7 +268,8 @@ def facts(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def _cell(text: str) -> str:
-    return f"<td>{text if text.startswith('<') else escape(text)}</td>"
+    wide = ' class="wrap"' if len(text) > 40 and not text.startswith("<") else ""
+    return f"<td{wide}>{text if text.startswith('<') else escape(text)}</td>"
 
 
 def coloured(fraction: float | None, digits: int = 1) -> str:
@@ -285,8 +288,8 @@ def markdown_change(fraction: float | None) -> str:
 
 def event(sentence: str, direction: str, below: str, grey: bool, who: str = "") -> str:
     """One signal as HTML: its sentence, what stands below it, grey where nothing speaks for it."""
-    look = "g" if grey else ("u" if direction == "up" else "d")
-    arrow = "▲" if direction == "up" else "▼"
+    look = "g" if grey else ("d" if direction == "down" else "u")
+    arrow = {"up": "▲", "down": "▼"}.get(direction, "")
     name = f"<b>{escape(who)}</b> " if who else ""
     return f'<div class="ev {look}">{arrow} {name}{escape(sentence)}<small>{escape(below)}</small></div>'
 

@@ -79,7 +79,7 @@ def _headline(page: Page, mine: pd.Series[Any]) -> None:
             "Volatility 30 d", formats.share(now.get("volatility_30d"), 0),
             f"beta to bitcoin {formats.number(now.get('beta_btc_90d'))}",
         ),
-        parts.Kpi("Stance of the rules", _text(mine["stance"]), stands_on, help=reasons),
+        parts.Kpi("Stance of the rules", _text(mine["stance"]), stands_on, help=reasons, grey=not has_evidence(page)),
     ]  # fmt: skip
     parts.strip(changes)
 

@@ -124,7 +124,7 @@ def _outcome(page: Page, result: lab.Result) -> None:
         ]
     )  # fmt: skip
     proves = result.excess.low > 0 and len(result.trades) >= lab.MINIMUM_TRADES
-    st.html(parts.event(result.verdict, "up", "One sample of the past, of coins that are still here.", not proves))
+    st.html(parts.event(result.verdict, "", "One sample of the past, of coins that are still here.", not proves))
 
 
 def _tested(page: Page, rule: str, coins: list[str]) -> None:
