@@ -57,6 +57,7 @@ _COMPUTES = re.compile(r"^from (coinlake\.(?:engine|gold)(?:\.\w+)*) import (.+)
 """How a module brings in what its rows are computed with. The mechanism around it makes the same rows, however."""
 
 
+@cache
 def _sources(module: ModuleType) -> list[str]:
     """The source of a module, and of those of gold and the engine that it computes with, each once, by name."""
     found: dict[str, str] = {}

@@ -13,6 +13,7 @@ import duckdb
 from coinlake import catalog
 from coinlake.duck import connect, quoted
 from coinlake.errors import ConfigError
+from coinlake.ids import SIMULATED
 from coinlake.lake import Lake
 
 HORIZONS = ("24h", "7d", "30d", "90d", "365d")
@@ -41,7 +42,7 @@ def portrait(lake: Lake, asked: str) -> dict[str, Any]:
     return {
         **{name: value for name, value in summary.items() if not name.endswith(HORIZONS) and "_usd" not in name},
         **{name: summary[name] for name in ("price_usd", "close_usd", "market_cap_usd", "volume_24h_usd")},
-        "is_simulated": coin_id.startswith("sim-"),
+        "is_simulated": coin_id.startswith(SIMULATED),
         "horizons": [_horizon(summary, horizon) for horizon in HORIZONS],
         "closes_usd": _closes(con, mine, day),
         "indicators": _indicators(days[0]) if days else [],

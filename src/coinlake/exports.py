@@ -25,7 +25,7 @@ def export(lake: Lake, to: Path | None = None) -> list[str]:
     """Write every exported table in every format, and the report; returns where (below the gold root, or in the folder
     `to`).
     """
-    return [*(path for name in EXPORTED for path in _export(lake, name, to)), _report(lake, to)]
+    return [*(path for name in EXPORTED for path in _export(lake, name, to)), write_report(lake, to)]
 
 
 def refresh(lake: Lake) -> list[str]:
@@ -36,15 +36,18 @@ def refresh(lake: Lake) -> list[str]:
     moved = [name for name, version in versions.items() if version >= 0 and noted.get(name) != version]
     written = [path for name in moved if name in EXPORTED for path in _export(lake, name, None)]
     if any(versions[name] >= 0 for name in report.READS) and {*moved} & {report.NAME, *report.READS}:
-        written.append(_report(lake, None))
+        written.append(write_report(lake))
     if written:
         lake.exports.put_over(NOTE, json.dumps(versions).encode())
     return written
 
 
-def write_report(lake: Lake) -> str:
-    """Write the report among the exports, as the lake stands; returns where."""
-    return _report(lake, None)
+def write_report(lake: Lake, to: Path | None = None) -> str:
+    """Write the report among the exports, or into a folder, as the lake stands; returns where."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / report.NAME
+        file.write_text(report.report(lake), encoding="utf-8", newline="\n")
+        return _put(lake, file, to)
 
 
 def _noted(lake: Lake) -> dict[str, int]:
@@ -65,13 +68,6 @@ def _export(lake: Lake, name: str, to: Path | None) -> list[str]:
             _copy(con, ", ".join(table.key), file, options)
             written.append(_put(lake, file, to))
     return written
-
-
-def _report(lake: Lake, to: Path | None) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / report.NAME
-        file.write_text(report.report(lake), encoding="utf-8", newline="\n")
-        return _put(lake, file, to)
 
 
 def _put(lake: Lake, file: Path, to: Path | None) -> str:

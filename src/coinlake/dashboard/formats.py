@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import date, datetime, timedelta
 
+from coinlake.gold.rules.words import usd
+
 MISSING = "\N{EN DASH}"
 _LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
 
@@ -18,13 +20,7 @@ def price(value: float | None) -> str:
     """A price in dollars with as many digits as it needs: four that count below a dollar, no exponent."""
     if value is None or not math.isfinite(value):
         return MISSING
-    size, sign = abs(value), "-" if value < 0 else ""
-    if size >= 1000:
-        return f"{sign}${size:,.0f}"
-    if size >= 1 or size == 0:
-        return f"{sign}${size:,.2f}"
-    places = 3 - math.floor(math.log10(size))
-    return f"{sign}${size:.{min(places, 20)}f}"
+    return usd(value) if value else "$0.00"
 
 
 def large(value: float | None, unit: str = "$") -> str:

@@ -14,14 +14,13 @@ from coinlake.dashboard.gold import Gold, Part
 from coinlake.dashboard.lab import Field, closed_trades, odds_of
 from coinlake.duck import quoted
 from coinlake.gold.rules import rules
+from coinlake.ids import BITCOINS, SIMULATED
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH = 1500
 """Points that the width of a screen can show: longer series are reduced to about as many."""
-SIMULATED = "sim-"
-"""Every id of the simulator's begins so, and no other's does: what a lake holds can be seen in gold alone."""
 RETURNS = ("return_24h", "return_7d", "return_30d", "return_90d", "return_365d")
 
 COST = 0.0015
@@ -155,7 +154,7 @@ def is_simulated(gold: Gold) -> bool:
 def bitcoin(gold: Gold) -> str:
     """The id of bitcoin in this lake; where it has none, of its largest coin."""
     ids = list(gold.remember(coins)["coin_id"])
-    return next((each for each in ("bitcoin", f"{SIMULATED}bitcoin") if each in ids), ids[0] if ids else "bitcoin")
+    return next((each for each in BITCOINS if each in ids), ids[0] if ids else "bitcoin")
 
 
 def sources(gold: Gold) -> list[str]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from coinlake.duck import bring, connect
 from coinlake.engine import Engine, Frame
+from coinlake.table import Boolean, Date, Int64, String, Type
 
 Arrays = Mapping[str, NDArray[Any]]
 Kernel = Callable[[Arrays], Arrays]
@@ -76,6 +77,21 @@ def frame_of(engine: Engine, columns: Arrays) -> Frame:
     con = connect()
     bring(con, Table.from_pydict(given), "made", select)
     return engine.frame(con.table("made"))
+
+
+def typed(kind: Type, values: Sequence[Any]) -> NDArray[Any]:
+    """Values as a column of that type; None where one is not known (integers and truths are then floats, with NaN)."""
+    if kind is String:
+        texts = np.empty(len(values), dtype=object)
+        texts[:] = values
+        return texts
+    if kind is Date:
+        return np.array(values, dtype="datetime64[D]")
+    exact = kind in _EXACT and None not in values
+    return np.array([np.nan if each is None else each for each in values], dtype=_EXACT[kind] if exact else float)
+
+
+_EXACT: Mapping[Type, Any] = {Int64: np.int64, Boolean: np.bool_}
 
 
 def _arrow(column: NDArray[Any]) -> Array:

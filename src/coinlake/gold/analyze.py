@@ -238,8 +238,8 @@ def _noted(changes: Changes) -> Scope | None:
 
 def is_due(lake: Lake, definition: Definition, scope: Scope) -> bool:
     """Whether a table that is made by months has to be made again: a month has ended, or its days were touched."""
-    until = _newest(lake, definition.table, definition.until)
-    days = [_newest(lake, source, source.dated_by) for source in definition.reads if source.dated_by == "day"]
+    until = _until(lake, definition)
+    days = [lake.newest_day(source) for source in definition.reads if source.dated_by == "day"]
     newest = max((day for day in days if day), default=None)
     return until is None or newest is None or month_finished(newest) > until or (bool(scope) and scope.first <= until)
 
@@ -250,10 +250,10 @@ def month_finished(newest: date) -> date:
     return begun - timedelta(days=1)
 
 
-def _newest(lake: Lake, table: Table, column: str | None) -> date | None:
+def _until(lake: Lake, definition: Definition) -> date | None:
     con = connect()
-    lake.attach(con, table, "looked_at")
-    found: date | None = con.sql(f"select max({column}) from looked_at").fetchall()[0][0]
+    lake.attach(con, definition.table, "looked_at")
+    found: date | None = con.sql(f"select max({definition.until}) from looked_at").fetchall()[0][0]
     return found
 
 

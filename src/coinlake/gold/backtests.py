@@ -25,17 +25,13 @@ several coins before believing a row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, frame_of
+from coinlake.engine.series import arrays, frame_of, typed
 from coinlake.gold.evidence import corrected
 from coinlake.gold.following import EVENT, MINIMUM_TRADES, Row, rows
 from coinlake.gold.rules import rules
-from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table, Type
+from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table
 
 _FRACTION = "fraction"
 
@@ -103,7 +99,7 @@ def build(
     days = arrays(engine, read["gold.indicators"].select("coin_id", "day", *needed), ("coin_id", "day"))
     events = arrays(engine, read["gold.signals"].select(*EVENT), ("coin_id", "day"))
     made = _tested(rows(days, events, (fee_bp, slippage_bp), rules()))
-    columns = {name: _column(column, [row[name] for row in made]) for name, column in TABLE.columns.items()}
+    columns = {name: typed(column.type, [row[name] for row in made]) for name, column in TABLE.columns.items()}
     return frame_of(engine, columns)
 
 
@@ -112,7 +108,7 @@ def build(
 
 def _tested(found: Sequence[Row]) -> list[Row]:
     """The rows, with what correcting for all of them leaves of each."""
-    q_values = corrected(np.array([_float(row["p_value"]) for row in found]))
+    q_values = corrected(typed(Float64, [row["p_value"] for row in found]))
     return [{**row, "q_value": q, **_judged(row, q)} for row, q in zip(found, q_values.tolist(), strict=True)]
 
 
@@ -135,16 +131,3 @@ def verdict(row: Row, q_value: float) -> str:
 
 def _points(fraction: float) -> str:
     return f"{100 * fraction:+.0f} %"
-
-
-def _float(value: float | None) -> float:
-    return np.nan if value is None else value
-
-
-def _column(column: Column, values: Sequence[Any]) -> NDArray[Any]:
-    if column.type is Float64:
-        return np.array([_float(value) for value in values], dtype=float)
-    if column.type is Date:
-        return np.array(values, dtype="datetime64[D]")
-    kinds: dict[Type, Any] = {Int64: np.int64, Boolean: np.bool_, String: object}
-    return np.array(values, dtype=kinds[column.type])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, frame_of
+from coinlake.engine.series import arrays, frame_of, typed
 from coinlake.gold.scope import Scope
 from coinlake.table import Column, Date, Float64, Int64, String, Table
 
@@ -56,10 +56,9 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     returns = read["gold.indicators"].select("coin_id", "day", "log_return_1d")
     rows = arrays(engine, caps.join(returns, on=["coin_id", "day"], how="inner"), ("day", "coin_id"))
     made = [pairs for end in _month_ends(rows["day"]) for pairs in _at(rows, end)]
-    dtypes: dict[str, Any] = {"month_end": "datetime64[D]", "window_days": int, "days_known": int, "correlation": float}
     whole = {
-        name: np.concatenate([each[name] for each in made]) if made else np.array([], dtypes.get(name, object))
-        for name in TABLE.columns
+        name: np.concatenate([each[name] for each in made]) if made else typed(column.type, [])
+        for name, column in TABLE.columns.items()
     }
     return frame_of(engine, whole)
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from coinlake.gold import evidence, trading
 from coinlake.gold.analyze import month_finished
-from coinlake.gold.indicators import BITCOINS
 from coinlake.gold.rules.rule import Rule
 from coinlake.gold.scope import EVERY
+from coinlake.ids import BITCOINS
 
 MINIMUM_DAYS = 30
 """A coin on which a rule could trade for fewer days has no row."""

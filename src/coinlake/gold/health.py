@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, frame_of
+from coinlake.engine.series import arrays, frame_of, typed
 from coinlake.gold.analyze import month_finished
 from coinlake.gold.backtests import TABLE as BACKTESTS
 from coinlake.gold.correlations import TABLE as CORRELATIONS
@@ -261,19 +261,9 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     known_at = moment.astype("datetime64[us]").tolist()[0] if len(moment) else None
     rows = list(_rows(read, engine, known_at)) if known_at else []
     given = [name for name in TABLE.columns if name != "known_at"]
-    columns = {name: _column(TABLE.columns[name], [row.get(name) for row in rows]) for name in given}
+    columns = {name: typed(TABLE.columns[name].type, [row.get(name) for row in rows]) for name in given}
     counts = [nw.col(name).cast(nw.Int64) for name, column in TABLE.columns.items() if column.type is Int64]
     return frame_of(engine, columns).with_columns(counts).join(heard, how="cross").select(*TABLE.columns)
-
-
-def _column(column: Column, values: Sequence[Any]) -> NDArray[Any]:
-    if column.type is Date:
-        return np.array(values, dtype="datetime64[D]")
-    if column.type is String:
-        texts = np.empty(len(values), dtype=object)
-        texts[:] = values
-        return texts
-    return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
 def _rows(read: Mapping[str, Frame], engine: Engine, known_at: datetime) -> Iterator[Row]:

@@ -24,14 +24,13 @@ from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame, recursive
 from coinlake.engine.grid import Grid, blocks
-from coinlake.engine.series import arrays, frame_of
+from coinlake.engine.series import arrays, frame_of, typed
 from coinlake.engine.windows import Window, comoments, count, highest, lowest, moments
 from coinlake.gold.analyze import ITSELF
 from coinlake.gold.scope import EVERY, Scope
+from coinlake.ids import BITCOINS
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table
 
-BITCOINS = ("bitcoin", "sim-bitcoin")
-"""Bitcoin's id, in the real market and in the simulated one; a lake is of one of them."""
 SMA, RETURNS, BETAS, VOLATILITIES = (7, 20, 50, 200), (1, 7, 30, 90, 365), (30, 90), (30, 90)
 YEAR_DAYS = 365
 
@@ -163,8 +162,7 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
 
 
 def _nothing() -> Laid:
-    empty: dict[Any, Any] = {Boolean: np.bool_, Int64: np.int64, Date: "datetime64[D]", String: object}
-    return {name: np.array([], dtype=empty.get(column.type, np.float64)) for name, column in TABLE.columns.items()}
+    return {name: typed(column.type, []) for name, column in TABLE.columns.items()}
 
 
 def _bitcoins_returns(columns: Laid) -> dict[int, float]:

@@ -27,13 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, frame_of
-from coinlake.gold.indicators import BITCOINS
+from coinlake.engine.series import arrays, frame_of, typed
 from coinlake.gold.scope import Scope
 from coinlake.gold.universe import LARGEST, LISTED, day_of, universes
+from coinlake.ids import BITCOINS, ETHERS
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table
 
-ETHERS = ("ethereum", "sim-ethereum")
 STABLE, PEG = 0.10, (0.9, 1.1)
 """A coin with at most this yearly volatility over 90 days, that closed so near to a dollar, counts as a stablecoin."""
 PARTS = ("momentum", "volatility", "breadth", "strength", "dominance")
@@ -91,12 +90,16 @@ TABLE = Table(
     sorted_by=("day",),
 )
 
-_DAYS = "select '*', min(({moment} - interval 1 microsecond)::DATE), max(({moment})::DATE) + 373 from changed"
-TOUCHES = {"silver.markets": _DAYS, "silver.global_market": _DAYS}
-"""SQL: the days that a look at the market may change: its own, and the year that is ranked against it."""
 BELIEVED_FOR = 7
 """Days for which a coin's supply is believed without being seen again."""
 LOOKBACK_DAYS = YEAR_DAYS + 1 + BELIEVED_FOR
+"""Days that a day is ranked against, with what those rest on."""
+_TOUCHES = f"""
+    select '*', min(({{moment}} - interval 1 microsecond)::DATE), max(({{moment}})::DATE) + {LOOKBACK_DAYS - 1}
+    from changed
+"""
+TOUCHES = {"silver.markets": _TOUCHES, "silver.global_market": _TOUCHES}
+"""SQL: the days that a look at the market may change: its own, and the year that is ranked against it."""
 
 Columns = Mapping[str, NDArray[Any]]
 _OF_COIN = ("sma_50d", "sma_200d", "return_1d", "distance_high_365d", "distance_low_365d")
@@ -111,7 +114,7 @@ _RISKS = ("correlation_btc_30d", "volatility_30d", "volatility_90d")
 
 def touched(scope: Scope, source: str) -> Scope:
     """The days that rest on changed days of a coin: its own, and the year that is ranked against them."""
-    return scope.everyone().lasting(YEAR_DAYS + 1 + BELIEVED_FOR)
+    return scope.everyone().lasting(LOOKBACK_DAYS)
 
 
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
@@ -163,13 +166,14 @@ def _of_day(day: Columns, members: frozenset[str]) -> dict[str, Any]:
         inside = np.isin(np.arange(len(size)), np.argsort(-size, kind="stable")[:LARGEST])
     mine = {name: values[inside] for name, values in day.items()}
     cap, returns = mine["market_cap_usd"], mine["return_1d"]
+    shares = _dominance(mine, cap)
     return {
         "day": day["day"][0],
         "universe_coins": int(inside.sum()),
         "survivorship_biased": biased,
         "total_market_cap_usd": _total(cap),
         "total_volume_24h_usd": _total(mine["volume_24h_usd"]),
-        **_dominance(mine, cap),
+        **shares,
         **{f"above_{name}": _share_of(mine["close_usd"] > mine[name], mine[name]) for name in ("sma_50d", "sma_200d")},
         "advancers": int((returns > 0).sum()),
         "decliners": int((returns < 0).sum()),
@@ -181,7 +185,7 @@ def _of_day(day: Columns, members: frozenset[str]) -> dict[str, Any]:
         **_movers(mine["coin_id"], returns),
         "_caps": dict(zip(mine["coin_id"], cap.tolist(), strict=True)),
         "_returns": dict(zip(mine["coin_id"], returns.tolist(), strict=True)),
-        **_parts(mine),
+        **_parts(mine, shares["bitcoin_dominance"]),
     }
 
 
@@ -233,7 +237,7 @@ def _movers(coins: NDArray[Any], returns: NDArray[Any]) -> dict[str, Any]:
     }
 
 
-def _parts(mine: Columns) -> dict[str, float]:
+def _parts(mine: Columns, dominance: float) -> dict[str, float]:
     """What the parts of `fear_greed` rest on: the larger, the greedier."""
     bitcoin = np.flatnonzero(np.isin(mine["coin_id"], BITCOINS))
     his = {name: float(mine[name][bitcoin[0]]) if len(bitcoin) else math.nan for name in (*_OF_BITCOIN, "close_usd")}
@@ -243,7 +247,7 @@ def _parts(mine: Columns) -> dict[str, float]:
         "_volatility": -his["volatility_30d"],
         "_breadth": _share_of(mine["close_usd"] > mine["sma_50d"], mine["sma_50d"]),
         "_strength": _share_of(highs == 0, highs) - _share_of(mine["distance_low_365d"] == 0, highs),
-        "_dominance": -_dominance(mine, mine["market_cap_usd"])["bitcoin_dominance"],
+        "_dominance": -dominance,
     }
 
 
@@ -296,5 +300,4 @@ def _column(
     """One column of the table, in the type of its contract."""
     if name in _GLOBAL:
         return np.array([whole.get(row["day"], {}).get(name, math.nan) for row in rows], dtype=float)
-    dtype: dict[Any, Any] = {Boolean: np.bool_, Int64: np.int64, Date: "datetime64[D]", String: object}
-    return np.array([row[name] for row in rows], dtype=dtype.get(column.type, np.float64))
+    return typed(column.type, [row[name] for row in rows])

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, frame_of
+from coinlake.engine.series import arrays, frame_of, typed
 from coinlake.gold.rules import rules
 from coinlake.gold.rules.rule import ONE_DAY, Days, Fired, Rule
 from coinlake.gold.scope import Scope
@@ -132,12 +132,11 @@ def _rows(days: Days, rule: Rule) -> dict[str, NDArray[Any]]:
 
 def _sentences(rule: Rule, up: NDArray[np.bool_], numbers: Mapping[str, list[float]]) -> NDArray[Any]:
     words = {name: list(map(write, numbers[name])) for name, write in rule.shown.items()}
-    said = np.empty(len(up), dtype=object)
-    said[:] = [
+    said = [
         (rule.up if upwards else rule.down).format(**dict(zip(words, row, strict=True)))
         for upwards, *row in zip(up.tolist(), *words.values(), strict=True)
     ]
-    return said
+    return typed(String, said)
 
 
 def _json(names: Sequence[str]) -> str:
@@ -149,7 +148,4 @@ def _number(value: float) -> str:
 
 
 def _texts(template: str, columns: Sequence[Sequence[str]]) -> NDArray[Any]:
-    rows = [template % row for row in zip(*columns, strict=True)]
-    made = np.empty(len(rows), dtype=object)
-    made[:] = rows
-    return made
+    return typed(String, [template % row for row in zip(*columns, strict=True)])

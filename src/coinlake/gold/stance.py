@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from coinlake.engine.series import typed
 from coinlake.gold.rules import rules
 from coinlake.gold.rules.mean_reversion import BUY, SELL, WAIT, WINDOW_DAYS, stance, volatility_7d
 from coinlake.gold.rules.rule import QUIET, Days
 from coinlake.gold.rules.words import one_digit, percent, usd
+from coinlake.table import String
 
 READS = (
     "coin_id", "source", "day", "is_break", "close_usd", "log_return_1d", "sma_7d", "rsi_14d", "rsi_14d_converged",
@@ -47,7 +48,7 @@ def stances(last: Columns, indicators: Columns, events: Columns) -> dict[str, ND
         _of_coin(days, numbers, places.get(key), happened.get(key, []))
         for key in zip(last["coin_id"], last["day"].tolist(), strict=True)
     ]
-    return {"coin_id": last["coin_id"], **{name: _texts([each[name] for each in said]) for name in UNKNOWN}}
+    return {"coin_id": last["coin_id"], **{name: typed(String, [each[name] for each in said]) for name in UNKNOWN}}
 
 
 def _by_day(events: Columns) -> dict[tuple[str, Any], list[Event]]:
@@ -98,9 +99,3 @@ def _others(events: list[Event]) -> str:
     """Today's other events, by the titles of their rules: their sentences are told beside."""
     titles = [f"{rules()[rule].title}: {direction}" for rule, direction, _ in events if rule != "mean_reversion"]
     return f"also today: {', '.join(titles)}" if titles else ""
-
-
-def _texts(values: list[str]) -> NDArray[Any]:
-    made = np.empty(len(values), dtype=object)
-    made[:] = values
-    return made

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from html import escape
 
+from coinlake.ids import SIMULATED
 from coinlake.report import words
 from coinlake.report.coins import coins, health
 from coinlake.report.market import breadth_and_mood, movers, overview
 from coinlake.report.rows import Rows
 from coinlake.report.signals import signals
 from coinlake.report.style import STYLE
-
-SIMULATED = "sim-"
-"""How the ids of simulated coins begin."""
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'"
 """What a browser may load for this page: nothing but what is in it."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from coinlake.ids import SIMULATED as PREFIX
 from coinlake.simulator.chance import hash_of, key_of
 from coinlake.simulator.majors import MAJORS, SECTORS
 from coinlake.simulator.traps import Traps
 from coinlake.simulator.universe import Universe
 
-PREFIX = "sim-"
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _FIRST = ("Ka", "Vo", "Lu", "Ze", "Mi", "Qua", "Ter", "Ny", "Or", "Ax", "Bo", "Cy", "Del", "Fi", "Gra", "Hex", "So")
 _LAST = ("ra", "lix", "no", "va", "dex", "tor", "mi", "ion", "us", "pha", "rum", "zen", "que", "lo", "ta", "chi")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from coinlake.ids import SIMULATED as PREFIX
 from coinlake.simulator.chance import Ints, hashes, key_of
 from coinlake.simulator.clock import iso
 from coinlake.simulator.majors import SECTORS
@@ -17,7 +18,7 @@ from coinlake.simulator.printing import number, rounded
 from coinlake.simulator.ranking import Ranking
 from coinlake.simulator.rows import IMAGES, image
 
-CHAINS = ("sim-ethereum", "sim-binance-smart-chain", "sim-solana", "sim-base")
+CHAINS = tuple(f"{PREFIX}{each}" for each in ("ethereum", "binance-smart-chain", "solana", "base"))
 
 
 def simple_price(ranking: Ranking, coins: Sequence[int], params: Mapping[str, str]) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def _category(ranking: Ranking, sector: int) -> dict[str, Any]:
     top = coins[:3].tolist()
     id_, name, _ = SECTORS[sector]
     return {
-        "id": f"sim-{id_}",
+        "id": f"{PREFIX}{id_}",
         "name": f"Simulated {name}",
         "market_cap": cap,
         "market_cap_change_24h": (cap / cap_before - 1) * 100 if cap_before else 0.0,
@@ -190,7 +191,7 @@ def _collection(service: Service, number: int, now_ms: int) -> dict[str, Any]:
     drawn = hashes(key_of(service.market.seed, "collections"), number, now_ms // DAY_MS)
     floor = int(drawn % np.uint64(2000)) / 100 + 0.05
     change = int(drawn >> np.uint64(40)) % 4000 / 100 - 20
-    id_ = f"sim-collection-{number + 1}"
+    id_ = f"{PREFIX}collection-{number + 1}"
     return {
         "id": id_,
         "name": f"Simulated Collection {number + 1}",
@@ -213,7 +214,7 @@ def _collection(service: Service, number: int, now_ms: int) -> dict[str, Any]:
 
 def _trending_category(ranking: Ranking, place: int, found: dict[str, Any], bitcoin: float) -> dict[str, Any]:
     change = found["market_cap_change_24h"]
-    number = [f"sim-{id_}" for id_, _, _ in SECTORS].index(found["id"])
+    number = [f"{PREFIX}{id_}" for id_, _, _ in SECTORS].index(found["id"])
     sectors = ranking.service.market.universe.sector[ranking.coins]
     return {
         "id": number + 1,

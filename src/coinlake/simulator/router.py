@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from coinlake.ids import SIMULATED as PREFIX
 from coinlake.simulator import charts, overview, refusals, rows
 from coinlake.simulator.majors import SECTORS
 from coinlake.simulator.observed import CURRENCIES, Service
@@ -125,7 +126,7 @@ class Router:
         """The coins asked for, in order: of a category, by id, by name, by symbol, or all."""
         ordered: list[int] = standing.coins[_ordered(standing, order)].tolist()
         if "category" in params:
-            sectors = [f"sim-{id_}" for id_, _, _ in SECTORS]
+            sectors = [f"{PREFIX}{id_}" for id_, _, _ in SECTORS]
             if params["category"] not in sectors:
                 raise refusals.Refusal(404, {"error": "Category not found"})
             sector = self.service.market.universe.sector
