@@ -267,6 +267,12 @@ def test_both_engines_make_the_same_indicators(mine: list[float]) -> None:
         np.testing.assert_array_equal(values, both[1][name], err_msg=name)
 
 
+def test_the_mean_of_a_window_keeps_its_digits_beside_what_comes_later() -> None:
+    x = np.array([[1.0, 1.00001, np.nan, 1e9]])
+    assert windows.moments(x, windows.Window(2, 0)).mean[0, 1] == 1.000005
+    assert windows.moments(x, windows.Window(3, 1)).mean[0, 2] == 1.000005
+
+
 @examples(20)
 @given(
     st.lists(st.one_of(st.floats(1e-9, 1e9), st.just(math.nan)), min_size=3, max_size=90),

@@ -49,17 +49,16 @@ def count(x: Floats, window: Window) -> Floats:
 
 def moments(x: Floats, window: Window) -> Moments:
     """Count, mean and sum of squares of each window; NaN where it has no value."""
-    centre, parts = _centred(x, window)
-    n, total, squares = (_sum(part, window, x.shape[-1]) for part in _powers(parts))
+    plain = _sum(_blocks(np.nan_to_num(x), window, 0.0), window, x.shape[-1])
+    n, total, squares = (_sum(part, window, x.shape[-1]) for part in _powers(_centred(x, window)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        offset = total / n
-        return Moments(n, _at(centre, window, x.shape[-1]) + offset, np.maximum(squares - total * offset, 0.0))
+        return Moments(n, plain / n, np.maximum(squares - total * total / n, 0.0))
 
 
 def comoments(x: Floats, y: Floats, window: Window) -> Comoments:
     """Of the days on which both have a value."""
     both = np.isnan(x) | np.isnan(y)
-    (_, one), (_, other) = (_centred(np.where(both, np.nan, each), window) for each in (x, y))
+    one, other = (_centred(np.where(both, np.nan, each), window) for each in (x, y))
     length = x.shape[-1]
     n, sum_x, squares_x = (_sum(part, window, length) for part in _powers(one))
     _, sum_y, squares_y = (_sum(part, window, length) for part in _powers(other))
@@ -101,7 +100,7 @@ def _blocks(x: Floats, window: Window, fill: float) -> Floats:
     return padded.reshape(len(x), -1, window.days)
 
 
-def _centred(x: Floats, window: Window) -> tuple[Floats, _Parts]:
+def _centred(x: Floats, window: Window) -> _Parts:
     """Distances from a value within the window: the first one known of the block in which the window ends. The block
     before is centred on the same one, for it holds the beginning of those windows.
     """
@@ -109,7 +108,7 @@ def _centred(x: Floats, window: Window) -> tuple[Floats, _Parts]:
     first = np.argmax(~np.isnan(blocks), axis=-1)
     centre = np.nan_to_num(np.take_along_axis(blocks, first[..., None], -1))
     following = np.concatenate([centre[:, 1:], np.zeros_like(centre[:, :1])], axis=1)
-    return centre, _Parts(blocks - centre, blocks - following)
+    return _Parts(blocks - centre, blocks - following)
 
 
 def _powers(parts: _Parts) -> tuple[_Parts, _Parts, _Parts]:
@@ -117,13 +116,6 @@ def _powers(parts: _Parts) -> tuple[_Parts, _Parts, _Parts]:
     known = _Parts(*((~np.isnan(each)).astype(float) for each in parts))
     values = _Parts(*(np.nan_to_num(each) for each in parts))
     return known, values, _Parts(*(each * each for each in values))
-
-
-def _at(centre: Floats, window: Window, length: int) -> Floats:
-    """The centre of the block in which each day lies."""
-    spread = np.repeat(centre[..., 0], window.days, axis=1)
-    before = window.origin % window.days
-    return spread[:, before : before + length]
 
 
 def _sum(parts: _Parts | Floats, window: Window, length: int) -> Floats:
