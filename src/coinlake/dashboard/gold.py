@@ -103,7 +103,7 @@ class Gold:
         """
         try:
             return _plain(self._answer(sql, parts).df())
-        except (duckdb.IOException, DeltaError, OSError) as exc:
+        except (duckdb.IOException, duckdb.InvalidInputException, DeltaError, OSError) as exc:
             raise LakeError(f"{self.root} cannot be read ({str(exc).splitlines()[0]}); run `coinlake doctor`") from exc
 
     def _answer(self, sql: str, parts: Mapping[str, Part]) -> duckdb.DuckDBPyConnection:

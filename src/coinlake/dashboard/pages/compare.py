@@ -63,7 +63,7 @@ def _longer(days: int | None, more: int) -> int | None:
 def _pairs(page: Page, chosen: tuple[str, ...], names: dict[str, str], days: int) -> tuple[Any, str]:
     """From `gold.correlations` where it has the coins; else of their closes."""
     rows = page.ask(queries.correlations, chosen, days)
-    if len(rows) < len(chosen) * (len(chosen) - 1):
+    if rows.empty or len(rows) < len(chosen) * (len(chosen) - 1):
         closes = page.ask(queries.closes, chosen, days)
         return figures.correlation_grid(closes, names, page.colours), f"Of daily returns over {days} days"
     place = {coin: number for number, coin in enumerate(chosen)}
