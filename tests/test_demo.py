@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -81,15 +83,40 @@ def coinlake_error() -> type[Exception]:
     return ConfigError
 
 
+def dashboard_of(process: subprocess.Popen[str]) -> str:
+    """Where a demo says that its dashboard is."""
+    assert process.stderr
+    for line in process.stderr:
+        if found := re.search(r"opens at (http://\S+)", line):
+            return found[1]
+    pytest.fail("the demo did not say where its dashboard is")
+
+
+def answers(address: str, within_s: float = 60) -> bool:
+    """Whether a dashboard is served there."""
+    until = time.monotonic() + within_s
+    while True:
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as answer:
+                return bool(answer.read() == b"ok")
+        except OSError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.2)
+
+
 def test_ctrl_c_ends_a_demo_cleanly(tmp_path: Path) -> None:
     process = program(tmp_path, "demo", "--top", "2", "--days", "10", "--day", "1", "--log", "text")
     runs = tmp_path / "data-demo/bronze/_runs"
     until = time.monotonic() + 90
     while len(list(runs.glob("*-ended.json"))) < 2 and time.monotonic() < until:
         time.sleep(0.2)
+    address = dashboard_of(process)
+    assert answers(address)
     process.send_signal(signal.SIGINT)
     code, _, err = ended(process)
     assert code == 0, err
+    assert not answers(address, within_s=0)
     begun, over = len(list(runs.glob("*-begun.json"))), len(list(runs.glob("*-ended.json")))
     assert begun == over >= 2
 

@@ -487,13 +487,16 @@ def demo(
         _tell_what_to_try(door, settings.lake, work)
         if once:
             return
-        door.screen.say(f"a simulated day now lasts {day:g} s; Ctrl-C ends it")
-        practice.let_days_pass(simulator, day)
-        try:
-            look(work, timedelta(days=1), time.sleep, lambda report: _finish(door, report), _warns(door), poll_s=0.2)
-        except BaseException as error:
-            if not was_interrupted(error):
-                raise
+        with practice.dashboard(settings) as address:
+            if address:
+                door.screen.say(f"the Strategy Command Center opens at {address}")
+            door.screen.say(f"a simulated day now lasts {day:g} s; Ctrl-C ends it")
+            practice.let_days_pass(simulator, day)
+            try:
+                look(work, timedelta(days=1), time.sleep, lambda report: _finish(door, report), _warns(door), poll_s=0.2)
+            except BaseException as error:
+                if not was_interrupted(error):
+                    raise
 
 
 def _tell_what_to_try(door: Door, lake: str, work: Workspace) -> None:

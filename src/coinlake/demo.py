@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time as clock
+import urllib.request
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from importlib.util import find_spec
+from pathlib import Path
 
 from coinlake.bronze.kind import holds_a_real_market
 from coinlake.errors import ConfigError
@@ -22,6 +32,8 @@ COINS = 50
 AT = time(0, 45, tzinfo=UTC)
 """The time of a simulated day at which the last one is finished and is fetched."""
 DAY_S = 86_400
+PORT = 8501
+"""Where the dashboard of the practice lake is served, if that is free."""
 
 
 def settings_of(loaded: Loaded) -> Settings:
@@ -69,3 +81,64 @@ def let_days_pass(simulator: Running, seconds_a_day: float) -> None:
     """Start the simulator's clock: from now on a day passes in so many seconds."""
     clock = simulator.simulated.clock
     clock.set(clock.now_ms(), DAY_S / seconds_a_day)
+
+
+@contextmanager
+def dashboard(settings: Settings) -> Iterator[str | None]:
+    """The dashboard over the practice lake, at an address, for as long as this lasts; None without Streamlit.
+
+    Where there is a screen, the browser opens as soon as the page is there.
+    """
+    if find_spec("streamlit") is None:
+        yield None
+        return
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
+    gold = settings.gold if "://" in settings.gold else str(Path(settings.gold).expanduser().absolute())
+    with subprocess.Popen(
+        [sys.executable, "-m", "coinlake", "dashboard", "--port", str(port)],
+        env={**os.environ, "COINLAKE_GOLD": gold},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is ours: it ends when we do
+    ) as process:
+        try:
+            if _has_a_screen():
+                threading.Thread(target=_browse, args=(address, process), daemon=True).start()
+            yield address
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _free_port() -> int:
+    for port in (PORT, 0):
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(tried.getsockname()[1])
+    raise ConfigError("no port is free for the dashboard; stop what holds them")
+
+
+def _has_a_screen() -> bool:
+    is_desktop = sys.platform in {"darwin", "win32"} or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ))
+    return is_desktop and sys.stderr.isatty()
+
+
+def _browse(address: str, process: subprocess.Popen[bytes], within_s: float = 60) -> None:
+    """Open the browser once the dashboard answers."""
+    until = clock.monotonic() + within_s
+    while process.poll() is None and clock.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5):
+                webbrowser.open(address)
+                return
+        except OSError:
+            clock.sleep(0.3)
