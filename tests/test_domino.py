@@ -165,7 +165,8 @@ def replayed(found: World, *flags: str, until: int = 0) -> int:
     """How many dead letters went (or would go) back; asked again until there are so many."""
     words = ["replay-dead-letters", "--subscription", kept_dead(found), "--json", *flags]
     environ = {**os.environ, "PYTHONPATH": str(SRC), "PUBSUB_EMULATOR_HOST": found.pubsub}
-    for _ in range(30):
+    give_up = time.monotonic() + 240  # a message dies of its fifth try, and there is a growing wait before each
+    while time.monotonic() < give_up:
         done = subprocess.run(
             [sys.executable, "-m", "coinlake", *words], env=environ, capture_output=True, text=True, check=False
         )

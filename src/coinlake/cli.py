@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -493,7 +494,8 @@ def demo(
             door.screen.say(f"a simulated day now lasts {day:g} s; Ctrl-C ends it")
             practice.let_days_pass(simulator, day)
             try:
-                look(work, timedelta(days=1), time.sleep, lambda report: _finish(door, report), _warns(door), poll_s=0.2)
+                told = partial(_finish, door)
+                look(work, timedelta(days=1), time.sleep, told, _warns(door), poll_s=0.2)
             except BaseException as error:
                 if not was_interrupted(error):
                     raise

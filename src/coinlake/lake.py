@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import duckdb
@@ -111,9 +113,39 @@ class Lake:
                 return None
             raise LakeError(f"{self.uri(table)} cannot be read ({exc}); run `coinlake doctor`") from exc
 
+    def reading(self, table: Table) -> DeltaTable | None:
+        """The table as it stands now, to be read and not to be written; None where it was never written."""
+        kept = getattr(self._kept, "tables", None)
+        if kept is None:
+            return self.open(table)
+        if (delta := kept.get(table.name)) is None:
+            kept[table.name] = delta = self.open(table)
+        else:
+            delta.update_incremental()
+        return cast("DeltaTable | None", delta)
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Within this, in this thread, a table that is read was opened once, and is asked for the news in its log.
+
+        Writers open it for themselves: what they commit on must be as old as what they asked.
+        """
+        if hasattr(self._kept, "tables"):
+            yield
+            return
+        self._kept.tables = {}
+        try:
+            yield
+        finally:
+            del self._kept.tables
+
+    @cached_property
+    def _kept(self) -> threading.local:
+        return threading.local()
+
     def version(self, table: Table) -> int:
         """Newest version of a table; -1 where it was never written."""
-        delta = self.open(table)
+        delta = self.reading(table)
         return delta.version() if delta else -1
 
     def read(self, table: Table, columns: Collection[str] | None = None, where: str = "true") -> Any:
@@ -122,7 +154,7 @@ class Lake:
         A column that the stored table does not have yet reads as null. The stream can be read once.
         """
         wanted = {name: table.columns[name] for name in (columns or table.columns)}
-        delta = self.open(table)
+        delta = self.reading(table)
         if delta is None:
             nothing = ", ".join(f'null::{column.type.value} as "{name}"' for name, column in wanted.items())
             return RecordBatchReader.from_arrow(glance().sql(f"select {nothing} where false"))
@@ -135,7 +167,7 @@ class Lake:
 
     def newest_day(self, table: Table) -> date | None:
         """The last day of a dated table; None where it is empty. Only the rows of its last year are looked at."""
-        delta = self.open(table)
+        delta = self.reading(table)
         partitions = delta.partitions() if delta else []
         years = [int(each[contract.PARTITION]) for each in partitions if each[contract.PARTITION]]
         if not years or table.dated_by is None:
@@ -149,7 +181,7 @@ class Lake:
         """Make a table's rows known to a connection as `name`: over the Parquet files themselves where they are local
         (so that filters reach them), else as a copy.
         """
-        delta = self.open(table)
+        delta = self.reading(table)
         files = [unquote(uri) for uri in delta.file_uris()] if delta and local_folder(self.uri(table)) else []
         if not files or delta is None:
             bring(con, self.read(table, where=where), name)
@@ -158,7 +190,7 @@ class Lake:
         listed = ", ".join(quoted(each) for each in files)
         select = contract.typed(table, [column for column in table.columns if column in stored])
         con.execute(
-            f"create view {name} as select {select} from "
+            f"create {'' if '.' in name else 'temp '}view {name} as select {select} from "
             f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false) where {where}"
         )
 
@@ -172,8 +204,7 @@ class Lake:
             ContractError: a row breaks the contract; nothing was appended.
             LakeError: the commit failed again and again.
         """
-        con = connect()
-        rows = contract.kept(con, table, data, "rows_kept")
+        rows = contract.kept(glance(), table, data, "rows_kept")
         for _ in range(_TRIES):
             delta = self._create(table)
             epoch = epoch_of(delta)
@@ -192,7 +223,7 @@ class Lake:
     def restart(self, table: Table) -> None:
         """Empty a silver table and forget which objects it has seen, in one commit: the next `clean` refills it."""
         delta = self._create(table)
-        nothing = contract.kept(connect(), table, self.read(table, where="false"), "rows_kept")
+        nothing = contract.kept(glance(), table, self.read(table, where="false"), "rows_kept")
         self._write(table, delta, nothing, {EPOCH: epoch_of(delta) + 1}, mode="overwrite")
 
     def replace(
@@ -207,7 +238,7 @@ class Lake:
             ContractError: a row breaks the contract; nothing was replaced.
             ConflictError: another writer was faster; its work stands, what was computed may be old.
         """
-        rows = contract.kept(connect(), table, data, "rows_kept")
+        rows = contract.kept(glance() if predicate else connect(), table, data, "rows_kept")
         delta = self._create(table)
         appends = predicate is not None and not self._any(delta, predicate)
         try:
@@ -223,7 +254,7 @@ class Lake:
 
     def changes(self, table: Table, since: int) -> Changes | None:
         """What came into a table after version `since`; None where its log or its files no longer reach back."""
-        delta = self.open(table)
+        delta = self.reading(table)
         if delta is None:
             return Changes(-1, (), False)
         log = Objects(self.uri(table), self.options)
@@ -245,7 +276,7 @@ class Lake:
     def read_files(self, table: Table, files: Iterable[str], columns: str) -> Any:
         """Columns of some data files of a table (as `changes` names them), as a relation; None where one is gone."""
         log = Objects(self.uri(table), self.options)
-        con = connect()
+        con = glance()
         con.execute(f"create temp table found as {_nothing(table, columns)}")
         with tempfile.TemporaryDirectory() as folder:
             for number, path in enumerate(files):

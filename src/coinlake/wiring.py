@@ -291,12 +291,13 @@ class Workspace:
         A failure in fetching is held back until what landed has been cleaned and analysed.
         """
         run = self._new_run(command)
-        try:
-            report = self._noted(run, *stages)
-        except BaseException as failure:
-            self._clean_records(failure)
-            raise
-        self._clean_records(None)
+        with self.lake.kept_open():
+            try:
+                report = self._noted(run, *stages)
+            except BaseException as failure:
+                self._clean_records(failure)
+                raise
+            self._clean_records(None)
         return report
 
     def _noted(self, run: steps.Run, *stages: Stage) -> RunReport:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import duckdb
 import narwhals as nw
 
 Frame = nw.LazyFrame[Any]
@@ -17,12 +18,18 @@ class Engine(Protocol):
 
     name: str
 
-    def frame(self, data: Any) -> Frame:
-        """A frame over `data` (anything that gives an Arrow stream), which may be read any number of times."""
+    def frame(self, data: Any, select: str = "*") -> Frame:
+        """A frame over `data` (anything that gives an Arrow stream), or over what SQL selects of it, which may be read
+        any number of times.
+        """
         ...
 
     def arrow(self, frame: Frame) -> Any:
         """The rows of a frame, as something that gives an Arrow stream."""
+        ...
+
+    def relation(self, frame: Frame) -> duckdb.DuckDBPyRelation:
+        """The rows of a frame, as a relation of DuckDB that is read once."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+import duckdb
 import narwhals as nw
 
 from coinlake.duck import bring, connect
@@ -21,7 +22,7 @@ class DuckEngine:
         self._numbers = count()
         self._own: list[Any] = []
 
-    def frame(self, data: Any) -> Frame:
+    def frame(self, data: Any, select: str = "*") -> Frame:
         """A frame over a temporary table of its own, for a stream can be read only once.
 
         What `arrow` gave is a table already; as a stream it would be read by the connection that waits for it.
@@ -30,7 +31,7 @@ class DuckEngine:
             frame: Frame = nw.from_native(data).lazy()
             return frame
         name = f"frame_{next(self._numbers)}"
-        bring(self._con, data, name)
+        bring(self._con, data, name, select)
         return nw.from_native(self._con.table(name)).lazy()
 
     def arrow(self, frame: Frame) -> Any:
@@ -39,3 +40,8 @@ class DuckEngine:
         frame.to_native().create(name)
         self._own.append(self._con.table(name))
         return self._own[-1]
+
+    def relation(self, frame: Frame) -> duckdb.DuckDBPyRelation:
+        """The frame's own relation, not yet computed."""
+        relation: duckdb.DuckDBPyRelation = frame.to_native()
+        return relation

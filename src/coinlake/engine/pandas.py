@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
 import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 
+from coinlake.duck import bring, connect
 from coinlake.engine import Frame
 
 _TEXTS = {pa.string_view(), pa.large_string()}
@@ -19,9 +21,9 @@ class PandasEngine:
 
     name = "pandas"
 
-    def frame(self, data: Any) -> Frame:
+    def frame(self, data: Any, select: str = "*") -> Frame:
         """A frame over the rows in memory."""
-        table = pa.table(data)
+        table = pa.table(data if select == "*" else _held(data, select))
         plain = pa.schema([(f.name, pa.string() if f.type in _TEXTS else f.type) for f in table.schema])
         frame: Frame = nw.from_native(table.cast(plain).to_pandas(types_mapper=pd.ArrowDtype)).lazy()
         return frame
@@ -29,3 +31,13 @@ class PandasEngine:
     def arrow(self, frame: Frame) -> Any:
         """The rows as an Arrow table."""
         return pa.Table.from_pandas(frame.collect().to_native(), preserve_index=False)
+
+    def relation(self, frame: Frame) -> duckdb.DuckDBPyRelation:
+        """The rows as a relation of DuckDB."""
+        return _held(self.arrow(frame))
+
+
+def _held(data: Any, select: str = "*") -> duckdb.DuckDBPyRelation:
+    con = connect()
+    bring(con, data, "held", select)
+    return con.table("held")

@@ -15,7 +15,6 @@ import numpy as np
 from arro3.core import Array, DataType, Table
 from numpy.typing import NDArray
 
-from coinlake.duck import bring, connect
 from coinlake.engine import Engine, Frame
 from coinlake.table import Boolean, Date, Int64, String, Type
 
@@ -27,12 +26,10 @@ def arrays(engine: Engine, frame: Frame, order: Sequence[str]) -> dict[str, NDAr
     """The columns of a frame as arrays, ordered. Unknown numbers are NaN (integers are then floats), unknown texts
     None; moments are in UTC.
     """
-    con = connect()
-    bring(con, engine.arrow(frame), "ordered", rest=f"order by {', '.join(order)}")
-    ordered = con.table("ordered")
-    types = dict(zip(ordered.columns, map(str, ordered.types), strict=True))
+    rows = engine.relation(frame)
+    types = dict(zip(rows.columns, map(str, rows.types), strict=True))
     select = ", ".join(f'"{name}"::{_READ_AS.get(kind, kind)} as "{name}"' for name, kind in types.items())
-    columns: dict[str, Any] = con.sql(f"select {select} from ordered").fetchnumpy()
+    columns: dict[str, Any] = rows.project(select).order(", ".join(order)).fetchnumpy()
     return {name: _plain(column, types[name]) for name, column in columns.items()}
 
 
@@ -74,9 +71,7 @@ def frame_of(engine: Engine, columns: Arrays) -> Frame:
         f'case when not isnan("{name}") then "{name}" end as "{name}"' if column.dtype.kind == "f" else f'"{name}"'
         for name, column in columns.items()
     )
-    con = connect()
-    bring(con, Table.from_pydict(given), "made", select)
-    return engine.frame(con.table("made"))
+    return engine.frame(Table.from_pydict(given), select)
 
 
 def typed(kind: Type, values: Sequence[Any]) -> NDArray[Any]:

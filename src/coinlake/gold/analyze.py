@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from coinlake.answer import to_text
-from coinlake.duck import bring, connect
+from coinlake.duck import bring, glance
 from coinlake.engine import Engine, Frame
 from coinlake.engine.current import current
 from coinlake.gold.scope import END, EVERY, Scope
@@ -171,14 +171,14 @@ def _earlier(definition: Definition, scope: Scope | None) -> str:
 
 def _within(rows: Any, scope: Scope, day: str) -> Any:
     """The rows that the scope names."""
-    con = connect()
+    con = glance()
     bring(con, rows, "made", f"*, year({day}) as year")
     return con.sql(f"select * exclude (year) from made where {scope.predicate(day)}")
 
 
 def changes_of(lake: Lake, definition: Definition, versions: Mapping[str, int]) -> dict[str, Changes] | None:
     """What came into each source since this table saw it; None where the table must be made anew."""
-    stored = lake.open(definition.table)
+    stored = lake.reading(definition.table)
     if stored is None or stored.transaction_version(DEFINITION) != definition.fingerprint:
         return None
     found = {}
@@ -251,7 +251,7 @@ def month_finished(newest: date) -> date:
 
 
 def _until(lake: Lake, definition: Definition) -> date | None:
-    con = connect()
+    con = glance()
     lake.attach(con, definition.table, "looked_at")
     found: date | None = con.sql(f"select max({definition.until}) from looked_at").fetchall()[0][0]
     return found
