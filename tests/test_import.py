@@ -403,6 +403,7 @@ def test_a_dry_run_shows_everything_and_writes_nothing(home: Home, history: list
     )  # fmt: skip
     assert (file["lines"], file["rows"], file["refused_lines"], file["gaps"]) == (10, 9, 1, 0)
     assert file["shown"] == (
+        {"place": "$.lines[11].close", "rule": "missing", "value": None, "detail": "no price and no volume"},
         {"place": "$.lines[11].day", "rule": "wrong_type", "value": "x", "detail": "expected a date like 2014-09-17"},
     )
 
@@ -745,6 +746,8 @@ def candle_of(line: tuple[Cell, ...]) -> tuple[Any, ...]:
     if not date(2009, 1, 1) <= ends <= date(2022, 2, 8):
         raise ValueError(line)
     *prices, volume = map(number_of, line[2:])
+    if (*prices, volume) == (None,) * 5:
+        raise ValueError("it says nothing")
     return (coin, "1d", micros(ends), *(price or None for price in prices), volume)
 
 

@@ -116,7 +116,9 @@ _Wrong = tuple[str, str, str, str]
 
 
 def _wrongs() -> list[_Wrong]:
-    return [*_coin_wrongs(), *_moment_wrongs(), *[each for name in NUMBERS for each in _number_wrongs(name)]]
+    nothing = " and ".join(f"{name} is null" for name in NUMBERS)
+    numbers = [each for name in NUMBERS for each in _number_wrongs(name)]
+    return [*_coin_wrongs(), *_moment_wrongs(), *numbers, ("close", "missing", nothing, "'no price and no volume'")]
 
 
 def _coin_wrongs() -> list[_Wrong]:
