@@ -38,8 +38,7 @@ check: $(READY) $(CHECKOV)/.ready ## all that must hold: style, types, layers, e
 	ruff format --check .
 	mypy
 	lint-imports
-	TZ=Australia/Sydney $(PYTEST) --cov --cov-report=term --cov-fail-under=90 \
-		--ignore tests/test_domino.py --ignore tests/test_dashboard_browser.py
+	TZ=Australia/Sydney $(PYTEST) --cov --cov-report=term --cov-fail-under=90
 
 infra-check: $(READY) $(CHECKOV)/.ready ## what must hold of infra/: fmt, validate, test, plan, apply, destroy, checkov
 	$(PYTEST) tests/test_infra.py

@@ -200,9 +200,14 @@ def test_the_keyboard_reaches_every_control(reader: Reader, name: str) -> None:
         .filter(each => each.offsetParent && !each.disabled && each.type !== 'hidden' && each.tabIndex < 0)
         .filter(each => !each.closest('[data-tag],[role=radiogroup],[data-testid=stElementToolbar],[aria-haspopup]'))
         .filter(each => !each.closest('.js-plotly-plot,[data-testid=stDateInput],[aria-hidden=true]'))
+        .filter(each => !each.closest('[data-testid^=stNumberInputStep]'))
         .map(each => each.outerHTML.slice(0, 200))"""
     )
     assert unreached == []
+    for field in page.locator("[data-testid=stNumberInput] input").all():
+        before = field.input_value()
+        field.press("ArrowUp")  # as its button does
+        assert field.input_value() != before
 
 
 def test_a_new_version_appears_within_ten_seconds_and_the_reader_stays_where_he_is(chrome: Any, tmp_path: Path) -> None:
