@@ -47,7 +47,7 @@ def main() -> None:
             browser() as chrome,
             served(gold, folder=ROOT) as ours,
             served(gold, empty, Path(folder)) as bare,
-            served(gold, empty, ROOT) as tuned,
+            served(gold, empty, ROOT / "src") as tuned,
         ):
             found = measured(chrome, {"our page": ours, "empty page": bare, "empty page with our settings": tuned})
     tell(found)
