@@ -206,7 +206,7 @@ def test_q_values_are_benjamini_and_hochbergs(values: list[float | None]) -> Non
         if math.isnan(p):
             assert math.isnan(q)
         else:
-            least = min(len(known) * each / (sum(v <= each for v in known)) for each in known if each >= p)
+            least = min(len(values) * each / (sum(v <= each for v in known)) for each in known if each >= p)
             assert q == pytest.approx(min(least, 1), rel=1e-12, abs=1e-300)
 
 

@@ -449,6 +449,12 @@ def test_query_writes_one_json_array_with_numbers_in_full_and_nothing_else(tmp_p
         ]
 
 
+def test_a_query_for_a_table_that_is_none_says_how_to_find_those_there_are(tmp_path: Path) -> None:
+    done = coinlake(tmp_path, "query", "select * from gold.nothing")
+    assert done.returncode == 3
+    assert "there is no table gold.nothing; `coinlake tables` lists those there are" in done.stderr
+
+
 def test_query_that_finds_nothing_is_an_empty_array(tmp_path: Path) -> None:
     done = coinlake(tmp_path, "query", "select * from gold.daily", "--format", "json")
     assert (done.returncode, json.loads(done.stdout)) == (0, [])
@@ -626,6 +632,9 @@ def test_each_layer_can_be_brought_up_by_itself(shared: Path, tmp_path: Path) ->
     assert {"market_summary.csv", "market_summary.parquet", "report.html"} <= {
         e.name for e in (tmp_path / "out").iterdir()
     }
+    (tmp_path / "file").write_text("")
+    done = coinlake(tmp_path, "export", "--to", "file")
+    assert (done.returncode, "it is no folder that can be written" in done.stderr) == (3, True), done.stderr
     assert coinlake(tmp_path, "tidy").returncode == 0
 
 

@@ -244,6 +244,14 @@ def test_a_day_candle_is_a_day_with_its_volume(on: str) -> None:
 
 
 @both
+def test_a_range_of_which_one_end_is_unknown_is_no_range(on: str) -> None:
+    """A candle with a high and no low, as a file has it whose source wrote zero."""
+    half = {**candle(MIDNIGHT + D, 10.0, 20.0, 5.0, 11.0, "1d"), "low_usd": None}
+    day = days_of(half, on=on)[DAY]
+    assert (day["high_usd"], day["low_usd"], day["range_is_sampled"]) == (20.0, 11.0, True)
+
+
+@both
 def test_an_unfinished_candle_and_one_of_four_days_say_nothing_about_a_days_range(on: str) -> None:
     odd = [
         candle(MIDNIGHT + D, 1.0, 999.0, 0.1, 500.0, flags="unfinished"),
@@ -398,7 +406,8 @@ def test_todays_stance_says_buy_under_the_weeks_average_sell_over_it_and_why(lak
         "young": [5.0, 6.0],
     }
     for coin, closes in days.items():
-        observe(lake, *(daily_point(MIDNIGHT + n * D, close, coin_id=coin) for n, close in enumerate(closes)))
+        begun = MIDNIGHT + (8 - len(closes)) * D
+        observe(lake, *(daily_point(begun + n * D, close, coin_id=coin) for n, close in enumerate(closes)))
     bring_up(lake, on)
     said = {row["coin_id"]: row for row in stored(lake, SUMMARY)}
     assert {coin: row["stance"] for coin, row in said.items()} == {
@@ -419,11 +428,23 @@ def test_todays_stance_says_buy_under_the_weeks_average_sell_over_it_and_why(lak
 def test_the_events_of_a_coins_last_day_are_told_in_its_summary(lake: Lake, on: str) -> None:
     """Of no other day, and no other coin: the stance turns on day 7 for one, on day 8 for the other."""
     turned = [10.0, 10.5, 10.0, 10.5, 10.0, 10.5, 11.0, 9.0]
-    observe(lake, *(daily_point(MIDNIGHT + n * D, close) for n, close in enumerate(turned)))
+    observe(lake, *(daily_point(MIDNIGHT + (n + 1) * D, close) for n, close in enumerate(turned)))
     observe(lake, *(daily_point(MIDNIGHT + n * D, close, coin_id="later") for n, close in enumerate([*turned, 8.5])))
     bring_up(lake, on)
     told = {row["coin_id"]: row["signals_today"] for row in stored(lake, SUMMARY)}
     assert told == {"bitcoin": "BUY: the price ($9.00) fell under its 7-day average ($10.21, -11.9 %)", "later": ""}
+
+
+@both
+def test_a_coin_without_a_price_on_the_newest_day_is_told_to_wait(lake: Lake, on: str) -> None:
+    turned = [10.0, 10.5, 10.0, 10.5, 10.0, 10.5, 11.0, 9.0]
+    observe(lake, *(daily_point(MIDNIGHT + n * D, close, coin_id="gone") for n, close in enumerate(turned)))
+    observe(lake, *(daily_point(MIDNIGHT + n * D, 20.0) for n in range(len(turned) + 1)))
+    bring_up(lake, on)
+    [gone] = [row for row in stored(lake, SUMMARY) if row["coin_id"] == "gone"]
+    last = (MIDNIGHT + 7 * D - H).date()
+    assert (gone["stance"], gone["signals_today"]) == ("WAIT", "")
+    assert gone["stance_reasons"] == f"its last price is of {last}"
 
 
 def test_nothing_observed_makes_empty_tables(lake: Lake) -> None:

@@ -49,8 +49,9 @@ def days(coin: str, numbers: range, **more: Any) -> list[Row]:
     ]
 
 
-def note_run(lake: Lake, at: Any, *unavailable: Row) -> None:
+def note_run(lake: Lake, at: Any, *unavailable: Row, calls: int = 1) -> None:
     row = {
+        "calls": calls,
         "run": str(at),
         "fetched_at": at,
         "unavailable": json.dumps(unavailable),
@@ -137,7 +138,9 @@ def test_nothing_new_makes_no_row_anew_but_a_run_does(lake: Lake) -> None:
     observe(lake, *days("bitcoin", range(3)))
     bring_up(lake)
     assert {made.how for made in bring_up(lake)} == {"unchanged"}
-    note_run(lake, MIDNIGHT + timedelta(days=3, hours=5))
+    note_run(lake, MIDNIGHT + timedelta(days=3, hours=5), calls=0)
+    assert {made.how for made in bring_up(lake)} == {"unchanged"}, "a run that asked nothing knows nothing new"
+    note_run(lake, MIDNIGHT + timedelta(days=3, hours=6))
     assert {made.table for made in bring_up(lake) if made.how != "unchanged"} == {"gold.health"}
 
 

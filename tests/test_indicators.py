@@ -178,6 +178,8 @@ def test_a_flat_price_is_neither_strong_nor_weak() -> None:
 def test_a_price_that_went_flat_for_good_ends_neither_strong_nor_weak() -> None:
     assert made(days(np.r_[walk(100), [5.0] * 900]))["rsi_14d"][-1] == 50.0
     assert made(days(np.linspace(100, 50, 60)))["rsi_14d"][-1] == 0.0
+    flat = made(days(np.r_[walk(100), [5.0] * 200]))["rsi_14d"][100:]
+    assert set(flat[recursive.FLAT_FOR :]) == {50.0} and 50.0 not in flat[: recursive.FLAT_FOR]
 
 
 def test_nothing_is_compared_across_a_new_unit() -> None:

@@ -70,6 +70,12 @@ def test_a_capitalisation_that_nobody_can_believe_shakes_nothing() -> None:
     assert ours["bitcoin_dominance"].tolist() == [0.75] * DAYS
 
 
+def test_what_is_known_of_no_coin_is_unknown_and_not_none() -> None:
+    ours = made(coins({"bitcoin": [75.0]}))
+    assert np.isnan(ours["new_highs_365d"][0]) and np.isnan(ours["new_lows_365d"][0])
+    assert (ours["advancers"][0], ours["decliners"][0]) == (0, 0), "its return is known, and nothing"
+
+
 def test_a_coin_that_was_never_believed_has_no_capitalisation() -> None:
     ours = made(coins({"bitcoin": [75.0], "small": [1e12]}, {("small", 0): "jump_market_cap"}))
     assert ours["total_market_cap_usd"].tolist() == [75.0]

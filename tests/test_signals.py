@@ -165,6 +165,21 @@ def test_a_coin_that_stands_still_fires_nothing(rule: str) -> None:
     assert not any(fired(rule, {**columns, "volatility_30d": np.full(len(expected), 0.01)}))
 
 
+@pytest.mark.parametrize("rule", sorted(BY_HAND))
+def test_a_price_that_was_cut_off_to_two_digits_fires_nothing(rule: str) -> None:
+    columns, expected = BY_HAND[rule]
+    cut_off = {**columns, "close_usd": np.resize([6e-06, 7e-06, 1.2e-05], len(expected))}
+    assert not any(fired(rule, cut_off))
+
+
+def test_a_price_has_digits_again_for_a_month_after_each_that_has_them() -> None:
+    close = np.full(80, 6e-06)
+    close[20] = 6.123e-06
+    coarse = Days(table(80, close_usd=close)).is_coarse
+    assert np.flatnonzero(~coarse).tolist() == list(range(20, 50))
+    assert not Days(table(3, close_usd=[100.0, 11.0, 0.01])).is_coarse.any()
+
+
 def test_a_second_high_within_a_month_fires_nothing_and_one_after_it_does() -> None:
     close = np.full(60, 9.0)
     close[[1, 20, 55]] = (11.0, 12.0, 13.0)
@@ -392,7 +407,7 @@ def test_nothing_known_fires_nothing() -> None:
     [
         (42981.4, "$42,981"), (999.999, "$1,000.00"), (158.26182, "$158.26"), (0.523836, "$0.5238"),
         (2.993e-05, "$0.00002993"), (0.00099996, "$0.001000"), (5.6e-11, "$0.00000000005600"), (0.0, "$0"),
-        (-12.5, "-$12.50"), (1.0, "$1.00"),
+        (-12.5, "-$12.50"), (1.0, "$1.00"), (1e300, "$1e+300"),
     ],
 )  # fmt: skip
 def test_a_price_has_the_digits_it_needs(price: float, words: str) -> None:

@@ -11,6 +11,7 @@ import duckdb
 
 from coinlake import catalog, report
 from coinlake.duck import connect, quoted
+from coinlake.errors import ConfigError
 from coinlake.lake import Lake
 
 FOLDER = "exports"
@@ -75,8 +76,11 @@ def _put(lake: Lake, file: Path, to: Path | None) -> str:
     if to is None:
         lake.exports.put_over(f"{FOLDER}/{file.name}", file)
         return f"{lake.gold.rstrip('/')}/{FOLDER}/{file.name}"
-    to.mkdir(parents=True, exist_ok=True)
-    return str(shutil.copyfile(file, to / file.name))
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        return str(shutil.copyfile(file, to / file.name))
+    except OSError as exc:
+        raise ConfigError(f"--to {to}: it is no folder that can be written ({exc.strerror}); name another") from exc
 
 
 def _copy(con: duckdb.DuckDBPyConnection, order: str, file: Path, options: str) -> None:

@@ -302,6 +302,7 @@ def definitions(sources: Sequence[str], options: Options = NO_OPTIONS) -> list[D
             columns=getattr(entry.module, "COLUMNS", {}),
             recent_days=getattr(entry.module, "RECENT_DAYS", 0),
             as_observed=getattr(entry.module, "AS_OBSERVED", False),
+            minds=getattr(entry.module, "MINDS", {}),
         )
         for entry in catalog.entries().values()
         if entry.table.layer == "gold"

@@ -46,6 +46,13 @@ def query(
             _attach(con, lake, schema, short, sources, as_of, options)
         _demand_a_question(con, sql)
         answer = con.sql(sql)
+    except duckdb.CatalogException as exc:
+        unknown = sorted(f"{a}.{b}" for a, b in set(_NAMED.findall(sql.lower())) if not _known(a, b))
+        raise ConfigError(
+            f"there is no table {' and no '.join(unknown)}; `coinlake tables` lists those there are"
+            if unknown
+            else f"the query cannot be answered: {_first_line(exc)}"
+        ) from exc
     except duckdb.Error as exc:
         raise ConfigError(f"the query cannot be answered: {_first_line(exc)}") from exc
     if answer is None:
@@ -103,14 +110,21 @@ def _attach(
     options: Options,
 ) -> None:
     """Make a table known to the connection; a name that is none of ours is left for DuckDB to complain about."""
-    name = f"{'silver' if schema == CURRENT else schema}.{short}"
-    if name not in catalog.entries():
+    if not _known(schema, short):
         return
-    table = catalog.table(name)
+    table = catalog.table(_table_of(schema, short))
     if schema == "silver" or (schema == "gold" and as_of is None):
         lake.attach(con, table, f"{schema}.{short}", known_at(as_of) if table.is_observations else "true")
         return
     bring(con, rows(lake, table, sources, as_of, schema == CURRENT, options), f"{schema}.{short}")
+
+
+def _table_of(schema: str, short: str) -> str:
+    return f"{'silver' if schema == CURRENT else schema}.{short}"
+
+
+def _known(schema: str, short: str) -> bool:
+    return _table_of(schema, short) in catalog.entries()
 
 
 def _first_line(exc: Exception) -> str:

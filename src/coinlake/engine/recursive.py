@@ -33,8 +33,8 @@ CONVERGED_AFTER = {
 }
 """Observations in a run from which on a value has converged."""
 
-FLAT_FOR = 400
-"""Observations without a change after which Wilder's averages say nothing any more."""
+FLAT_FOR = CONVERGED_AFTER["rsi_14d"]
+"""Observations without a change after which a price is flat: all that ever moved weighs under `WEIGHT`."""
 
 
 def of_closes(close: Floats) -> dict[str, Floats]:

@@ -40,7 +40,8 @@ class Definition:
     table's own rows before these. Without any of that a table is small and made whole. `until` names the column of a
     table that is made whole, but only up to the end of the last finished month, which that column tells. `columns`
     names, by table, what is read of it where that is not everything. With `recent_days` only the last so many days of
-    each source are read, and with `as_observed` every observation of silver instead of the current view.
+    each source are read, and with `as_observed` every observation of silver instead of the current view. `minds` says,
+    by silver table, in SQL which of its rows say anything about this table; new ones that do not are nothing new.
     """
 
     table: Table
@@ -56,6 +57,7 @@ class Definition:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     recent_days: int = 0
     as_observed: bool = False
+    minds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def by_days(self) -> bool:
@@ -84,7 +86,7 @@ def analyze(lake: Lake, definition: Definition, engine: Engine, sources: Sequenc
     versions = {source.name: lake.version(source) for source in definition.reads}
     changes = None if anew else changes_of(lake, definition, versions)
     seen = {**{name: v for name, v in versions.items() if v >= 0}, DEFINITION: definition.fingerprint}
-    if changes is not None and not any(map(_moved, changes.values())):
+    if changes is not None and not any(_matters(lake, definition, source, changes) for source in definition.reads):
         return _unchanged(lake, table, "nothing new")
     scope = _scope(lake, definition, changes) if changes is not None else None
     if scope is None or not definition.by_days:
@@ -196,6 +198,15 @@ def changes_of(lake: Lake, definition: Definition, versions: Mapping[str, int]) 
 
 def _moved(changes: Changes) -> bool:
     return bool(changes.files) or changes.rows_removed
+
+
+def _matters(lake: Lake, definition: Definition, source: Table, changes: Mapping[str, Changes]) -> bool:
+    """Whether what came into a source says anything about the table."""
+    mine, minds = changes[source.name], definition.minds.get(source.name)
+    if not _moved(mine) or mine.rows_removed or minds is None:
+        return _moved(mine)
+    found = lake.read_files(source, mine.files, f"{minds} as matters")
+    return found is None or bool(found.filter("matters").limit(1).fetchall())
 
 
 def _scope(lake: Lake, definition: Definition, changes: Mapping[str, Changes]) -> Scope | None:

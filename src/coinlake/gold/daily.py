@@ -199,17 +199,17 @@ def _average(points: Frame, engine: Engine) -> Frame:
 
 def _candle_days(candles: Frame) -> Frame:
     """Per day, from candles no longer than it: extremes, and the open where candles of one span cover all of it."""
-    within = candles.filter(nw.col("span_s") <= DAY_S)
+    ranged = ~nw.col("high_usd").is_null() & ~nw.col("low_usd").is_null()
+    within = candles.filter(nw.col("span_s") <= DAY_S).with_columns(
+        _ranged_s=nw.when(ranged).then(nw.col("span_s")).otherwise(nw.lit(0))
+    )
     of_each = (
         within.group_by(*DAY, "span")
         .agg(
             _candle_high=nw.col("high_usd").max(),
             _candle_low=nw.col("low_usd").min(),
             _candle_open=nw.col("open_usd").first(order_by="closed_at"),
-            _covered_s=nw.when(~nw.col("high_usd").is_null() & ~nw.col("low_usd").is_null())
-            .then(nw.col("span_s"))
-            .otherwise(nw.lit(0))
-            .sum(),
+            _covered_s=nw.col("_ranged_s").sum(),
         )
         .with_columns(_less=-nw.col("_covered_s").cast(nw.Int64))
     )

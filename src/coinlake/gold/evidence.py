@@ -54,10 +54,13 @@ def _draws(key: str, shape: tuple[int, int], below: int) -> NDArray[np.int64]:
 
 
 def corrected(p_values: Floats) -> Floats:
-    """Benjamini and Hochberg's q-values: the share of false finds among all at least as striking. NaN was no test."""
+    """Benjamini and Hochberg's q-values: the share of false finds among all at least as striking.
+
+    Every entry was tried, so every entry counts, those too poor for a test (NaN, and NaN is their q-value) as well.
+    """
     known = np.flatnonzero(~np.isnan(p_values))
     order = known[np.argsort(p_values[known], kind="stable")]
-    scaled = p_values[order] * len(order) / np.arange(1, len(order) + 1)
+    scaled = p_values[order] * len(p_values) / np.arange(1, len(order) + 1)
     q_values = np.full(len(p_values), np.nan)
     q_values[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return q_values

@@ -100,6 +100,8 @@ TABLE = Table(
     sorted_by=("table_name", "day"),
 )
 
+MINDS = {"silver.runs": "coalesce(calls, 0) > 0 or coalesce(unavailable, '[]') <> '[]'"}
+"""Runs that heard of something, or were told that they cannot: one that only analysed says nothing of the market."""
 DAYS, EXPECTED_DAYS = 400, 30
 RECENT_DAYS = DAYS + EXPECTED_DAYS + 1
 """Days of each table that are read."""
@@ -111,7 +113,7 @@ COLUMNS = {
     "silver.candles": ("coin_id", "closed_at", "flags", "fetched_at"),
     "silver.global_market": ("observed_at", "fetched_at"),
     "silver.rejects": ("bronze_object", "rule", "coin_id", "first_day", "last_day", "fetched_at"),
-    "silver.runs": ("unavailable", "fetched_at"),
+    "silver.runs": ("unavailable", "calls", "fetched_at"),
     DAILY.name: ("coin_id", "day", "flags", "is_final"),
     INDICATORS.name: ("coin_id", "day"),
     SIGNALS.name: ("coin_id", "day"),
@@ -255,7 +257,9 @@ BELOW = {**{name: {name} for name in SILVER}, **{table.name: _below(table) for t
 
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
     """One row a table and day, up to the last that had ended when silver last heard of anything."""
-    heard = nw.concat([read[name].select("fetched_at") for name in (*SILVER, "silver.rejects", "silver.runs")])
+    asked = read["silver.runs"].filter((nw.col("calls") > 0) | (nw.col("unavailable").fill_null("[]") != "[]"))
+    found = [*(read[name] for name in (*SILVER, "silver.rejects")), asked]
+    heard = nw.concat([each.select("fetched_at") for each in found])
     heard = heard.select(known_at=nw.col("fetched_at").max())
     moment = arrays(engine, heard, ("known_at",))["known_at"]
     known_at = moment.astype("datetime64[us]").tolist()[0] if len(moment) else None

@@ -44,7 +44,7 @@ def _share(prose: str) -> Column:
 
 
 def _count(prose: str) -> Column:
-    return Column(Int64, prose, "coins", True, between=(0, None))
+    return Column(Int64, f"{prose}; null where that is known of none", "coins", between=(0, None))
 
 
 TABLE = Table(
@@ -52,7 +52,7 @@ TABLE = Table(
     key=("day",),
     columns={
         "day": Column(Date, "UTC day"),
-        "universe_coins": _count("coins in the universe of the day"),
+        "universe_coins": Column(Int64, "coins in the universe of the day", "coins", True, between=(0, None)),
         "survivorship_biased": Column(
             Boolean, "whether the universe is who is followed now, not who was there then", required=True
         ),
@@ -60,9 +60,11 @@ TABLE = Table(
         "total_volume_24h_usd": Column(Float64, "volume of the universe", "USD", between=(0, None)),
         "bitcoin_dominance": _share("bitcoin's part of that capitalisation"),
         "ether_dominance": _share("ether's part of it"),
-        "global_market_cap_usd": Column(Float64, "of all coins, as CoinGecko says", "USD", between=(0, None)),
-        "bitcoin_dominance_global": _share("bitcoin's part of that, as CoinGecko says"),
-        "ether_dominance_global": _share("ether's part of that, as CoinGecko says"),
+        "global_market_cap_usd": Column(
+            Float64, "of all coins, as CoinGecko last said on the day", "USD", between=(0, None)
+        ),
+        "bitcoin_dominance_global": _share("bitcoin's part of that, as CoinGecko last said on the day"),
+        "ether_dominance_global": _share("ether's part of that, as CoinGecko last said on the day"),
         "above_sma_50d": _share("coins that closed above their 50-day average"),
         "above_sma_200d": _share("coins that closed above their 200-day average"),
         "advancers": _count("coins that rose"),
@@ -175,10 +177,10 @@ def _of_day(day: Columns, members: frozenset[str]) -> dict[str, Any]:
         "total_volume_24h_usd": _total(mine["volume_24h_usd"]),
         **shares,
         **{f"above_{name}": _share_of(mine["close_usd"] > mine[name], mine[name]) for name in ("sma_50d", "sma_200d")},
-        "advancers": int((returns > 0).sum()),
-        "decliners": int((returns < 0).sum()),
-        "new_highs_365d": int((mine["distance_high_365d"] == 0).sum()),
-        "new_lows_365d": int((mine["distance_low_365d"] == 0).sum()),
+        "advancers": _how_many(returns > 0, returns),
+        "decliners": _how_many(returns < 0, returns),
+        "new_highs_365d": _how_many(mine["distance_high_365d"] == 0, mine["distance_high_365d"]),
+        "new_lows_365d": _how_many(mine["distance_low_365d"] == 0, mine["distance_low_365d"]),
         "dispersion_1d": float(np.nanstd(returns)) if (~np.isnan(returns)).sum() > 1 else np.nan,
         "average_correlation_btc_30d": _mean(mine["correlation_btc_30d"][~np.isin(mine["coin_id"], BITCOINS)]),
         "median_volatility_30d": _median(mine["volatility_30d"]),
@@ -206,6 +208,11 @@ def _median(values: NDArray[Any]) -> float:
 def _share_of(holds: NDArray[np.bool_], known: NDArray[Any]) -> float:
     """Share of the coins of which a value is known."""
     return float(holds[~np.isnan(known)].mean()) if (~np.isnan(known)).any() else math.nan
+
+
+def _how_many(holds: NDArray[np.bool_], known: NDArray[Any]) -> int | None:
+    """How many of the coins of which a value is known; None where it is known of none."""
+    return int(holds.sum()) if (~np.isnan(known)).any() else None
 
 
 def _dominance(mine: Columns, cap: NDArray[Any]) -> dict[str, float]:

@@ -3,7 +3,8 @@ numbers it rests on, and a sentence.
 
 An event needs the values of its day and of the day before: what is unknown, has not converged, lies beyond a missing
 day, a new unit of the price (a redenomination) or another source, fires nothing. A coin known to stand still
-(volatility of 30 days under 10 % a year: a peg) fires nothing either. An event is known at the close of its day, and
+(volatility of 30 days under 10 % a year: a peg) fires nothing either, nor does one whose price was cut off to two
+digits for a month, so that what moves is the rounding. An event is known at the close of its day, and
 `tradable_on` is the day after: no backtest here trades earlier. What a strength means differs by rule, and is told with
 each in docs/signals.md; within a rule the larger is the stronger.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from numpy.typing import NDArray
@@ -24,7 +25,9 @@ OVERSOLD, OVERBOUGHT = 30, 70
 
 STANCES = (BUY, SELL, WAIT)
 UNKNOWN = {"stance": WAIT, "stance_reasons": "its indicators are not known", "signals_today": ""}
-"""What is said of a coin that has no indicators on its last day."""
+"""What is said of a coin that has no indicators on its last day, but for the reason."""
+
+COARSE = "its price has so few digits that its moves are their rounding"
 
 Columns = Mapping[str, NDArray[Any]]
 Event = tuple[str, str, str]
@@ -37,18 +40,27 @@ def stances(last: Columns, indicators: Columns, events: Columns) -> dict[str, ND
     ordered by coin and rule.
     """
     days = Days(indicators)
+    newest = last["day"].max().item() if len(last["day"]) else None
     numbers: Columns = {
         "stance": stance(days),
         "volatility": volatility_7d(days),
         "rsi": days.converged("rsi_14d", "rsi_14d_converged"),
+        "coarse": days.is_coarse,
     }
     places = {key: place for place, key in enumerate(zip(days["coin_id"], days["day"].tolist(), strict=True))}
     happened = _by_day(events)
     said = [
-        _of_coin(days, numbers, places.get(key), happened.get(key, []))
-        for key in zip(last["coin_id"], last["day"].tolist(), strict=True)
+        _of_coin(days, numbers, places.get((coin, day)), happened.get((coin, day), []))
+        if day == newest
+        else _of_the_past(day)
+        for coin, day in zip(last["coin_id"], last["day"].tolist(), strict=True)
     ]
     return {"coin_id": last["coin_id"], **{name: typed(String, [each[name] for each in said]) for name in UNKNOWN}}
+
+
+def _of_the_past(day: date) -> dict[str, str]:
+    """Of a coin without a price on the newest day: what it did then is no advice for today."""
+    return {**UNKNOWN, "stance_reasons": f"its last price is of {day}"}
 
 
 def _by_day(events: Columns) -> dict[tuple[str, Any], list[Event]]:
@@ -63,7 +75,9 @@ def _of_coin(days: Days, numbers: Columns, place: int | None, events: list[Event
         return UNKNOWN
     at = {name: float(values[place]) for name, values in numbers.items()}
     price, average = float(days["close_usd"][place]), float(days["sma_7d"][place])
-    reasons = [_against(price, average), _moving(at["volatility"]), _strength(at["rsi"]), _others(events)]
+    strength = "" if at["volatility"] < QUIET else _strength(at["rsi"])
+    moving = COARSE if at["coarse"] else _moving(at["volatility"])
+    reasons = [_against(price, average), moving, strength, _others(events)]
     return {
         "stance": {1: BUY, -1: SELL}.get(int(at["stance"]), WAIT),
         "stance_reasons": "; ".join(filter(None, reasons)),

@@ -79,7 +79,9 @@ def lead(rows: Rows) -> str:
     else:
         verb = "rose" if rose > 0 else "fell"
         moved = f"The market {verb} {words.percent(abs(rose))} to {cap}"
-    parted = f"{words.count(day['advancers'], 'coin')} rose and {day['decliners']:,} fell"
+    parted = "how many coins rose is not known"
+    if day["advancers"] is not None:
+        parted = f"{words.count(day['advancers'], 'coin')} rose and {day['decliners']:,} fell"
     mood = day["fear_greed"]
     felt = f"Fear and greed stands at {words.number(mood)} of 100: {words.mood(mood)}." if mood is not None else ""
     return f"{moved}; {parted}. {felt}".strip()

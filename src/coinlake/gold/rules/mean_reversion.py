@@ -34,7 +34,7 @@ def volatility_7d(days: Days) -> Floats:
 def stance(days: Days) -> NDArray[np.int8]:
     """1 for BUY, -1 for SELL, 0 for WAIT, which is also the answer where something is not known."""
     away = days["close_usd"] - days["sma_7d"]
-    moves = volatility_7d(days) >= QUIET
+    moves = (volatility_7d(days) >= QUIET) & ~days.is_coarse
     return np.asarray((moves & (away < 0)).astype(np.int8) - (moves & (away > 0)).astype(np.int8))
 
 

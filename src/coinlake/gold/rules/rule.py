@@ -18,6 +18,10 @@ QUIET = 0.10
 """Annualised volatility below which a coin counts as standing still: half a percent a day, little more than what a
 round trip costs. Pegs stay below it, other coins above: the calmest month of bitcoin until 2022 had 13.5 %."""
 
+TINY, DIGITS, COARSE_FOR = 1e-3, 2, 30
+"""A price under so many dollars with so few digits on each of so many days was cut off by its source, as files with six
+decimals do: half of its returns are zero, and the others are the rounding."""
+
 
 @dataclass(frozen=True)
 class Days:
@@ -51,8 +55,17 @@ class Days:
 
     @cached_property
     def moves(self) -> Flags:
-        """Where the coin is not known to stand still."""
-        return np.asarray(~(self["volatility_30d"] < QUIET))
+        """Where the coin is not known to stand still, and its price has the digits to say that it moves."""
+        return np.asarray(~(self["volatility_30d"] < QUIET) & ~self.is_coarse)
+
+    @cached_property
+    def is_coarse(self) -> Flags:
+        """Where all prices of a month are so cut off that what moves is their rounding."""
+        close = self["close_usd"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shown = close / 10.0 ** (np.floor(np.log10(close)) - (DIGITS - 1))
+        coarse = (close < TINY) & (np.abs(shown - np.round(shown)) < 1e-6)
+        return np.asarray(coarse & self.none_within(~coarse, COARSE_FOR - 1))
 
     def before(self, values: NDArray[Any]) -> Floats:
         """The values of the calendar day before; unknown where there is none to compare with."""

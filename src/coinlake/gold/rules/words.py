@@ -4,8 +4,12 @@ from __future__ import annotations
 
 
 def usd(price: float) -> str:
-    """$42,981; $158.26; $0.5238; $0.00002993: never an exponent, four digits that count below a dollar."""
+    """$42,981; $158.26; $0.5238; $0.00002993: four digits that count below a dollar, no exponent but for what no price
+    ever was.
+    """
     sign, size = "-" if price < 0 else "", abs(price)
+    if size >= 1e15:
+        return f"{sign}${size:.3g}"
     if size >= 1000:
         return f"{sign}${size:,.0f}"
     if size >= 1:
