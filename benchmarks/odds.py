@@ -6,6 +6,7 @@ The folder holds a file `<coin>.csv.gz` a coin with the columns day, open, high,
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from coinlake.engine import engine
 from coinlake.engine.series import arrays, frame_of
 from coinlake.gold import backtests, indicators, signals
 from coinlake.gold.analyze import ITSELF
+from coinlake.gold.field import Field
+from coinlake.gold.odds import COST, Closed, closed_trades
 from coinlake.gold.rules import idea, rules
 from coinlake.gold.rules.rule import QUIET, Rule
 
@@ -78,10 +81,16 @@ They come from another source than CoinGecko's, and two bull markets lie in them
 How to read a table:
 
 - **events** and **a year**: how often the rule fired in all, and per coin and year.
+- **odds**: of the rule's closed trades in that direction, how many there were, what share **won**, and what the middle
+  one earned (**median**), after {cost} basis points a side; a trade that is still open does not count. Up, it begins
+  at the close after an event upwards and ends at the one after an event downwards (or after the days named); down, the
+  other way round, and it earns what the coin loses. The dashboard and the report give a signal these odds from the
+  trades that had closed before its day; here they are those of the whole history, to its last day.
 - **rose in 30 days**: of these events, in how many the close 31 days later was over that of the day after the event.
-  Beside it the base rate: the same share over all days of all coins that move. A signal whose share is the base rate
-  says nothing. Neighbouring events overlap, and coins rise and fall together: a few points of difference are noise.
-- **median**: of these 30-day returns, beside that of all days. No costs.
+  Beside it the **base rate**: the same share over all days of all coins that move. A signal whose share is the base
+  rate says nothing. Neighbouring events overlap, and coins rise and fall together: a few points of difference are
+  noise. The **30-day median** is that of these returns, beside that **of all days**. No costs, and not odds: no
+  trade lies behind it.
 - **followed**: the backtest over all coins in equal weights (`gold.backtests`, `coin_id` `*`): long from the close
   after an event upwards until the one after an event downwards (or for the days named), {fee} basis points of fee and
   {slip} of slippage a side, to the end of the last finished month. Holding pays for its one purchase. The excess is the
@@ -96,10 +105,12 @@ def page(made: Made) -> str:
     days = made.indicators
     intro = _INTRO.format(
         quiet=f"{100 * QUIET:.0f} %", coins=len(np.unique(days["coin_id"])), first=days["day"].min(),
-        last=days["day"].max(), days=len(days["day"]), fee=10, slip=5, tried=len(made.backtests["rule"]),
+        last=days["day"].max(), days=len(days["day"]), fee=10, slip=5, cost=f"{1e4 * COST:.0f}",
+        tried=len(made.backtests["rule"]),
     )  # fmt: skip
     ahead = _ahead(days)
-    return "\n".join([intro, _base(days, ahead), *(_of(rule, made, ahead) for rule in rules().values())])
+    closed = closed_trades([Field.of(days)], made.signals)
+    return "\n".join([intro, _base(days, ahead), *(_of(rule, made, ahead, closed) for rule in rules().values())])
 
 
 def _ahead(days: Columns) -> NDArray[np.float64]:
@@ -116,22 +127,23 @@ def _base(days: Columns, ahead: NDArray[np.float64]) -> str:
     return f"Of all {len(known):,} days, {rose}; the median return is {_gain(known)}.\n"
 
 
-def _of(rule: Rule, made: Made, ahead: NDArray[np.float64]) -> str:
+def _of(rule: Rule, made: Made, ahead: NDArray[np.float64], closed: Mapping[tuple[str, str], Closed]) -> str:
     days, events = made.indicators, made.signals
     base = ahead[(days["volatility_30d"] >= QUIET) & ~np.isnan(ahead)]
     years = len(days["day"]) / 365
     lines = [f"## {rule.title}\n", f"Rule `{rule.name}`\n", f"{idea(rule)}\n", f"Strength: {rule.strength}.\n"]
-    lines += ["| direction | events | a year | rose in 30 days | base rate | median | of all days |"]
-    lines += ["| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    lines += ["| direction | events | a year | odds: closed trades | won | median | rose in 30 days | base rate "]
+    lines[-1] += "| 30-day median | of all days |"
+    lines += [f"| --- |{' ---: |' * 9}"]
     where = {(c, d): place for place, (c, d) in enumerate(zip(days["coin_id"], days["day"].tolist(), strict=True))}
     for direction in ("up", "down") if rule.down else ("up",):
         its = (events["rule"] == rule.name) & (events["direction"] == direction)
         pairs = zip(events["coin_id"][its], events["day"][its].tolist(), strict=True)
         found = ahead[[where[pair] for pair in pairs]]
-        known = found[~np.isnan(found)]
+        known, net = found[~np.isnan(found)], closed[rule.name, direction].net_return
         lines.append(
-            f"| {direction} | {int(its.sum()):,} | {its.sum() / years:.1f} | {_share(known > 0)} | {_share(base > 0)} "
-            f"| {_gain(known)} | {_gain(base)} |"
+            f"| {direction} | {int(its.sum()):,} | {its.sum() / years:.1f} | {len(net):,} | {_share(net > 0)} "
+            f"| {_gain(net)} | {_share(known > 0)} | {_share(base > 0)} | {_gain(known)} | {_gain(base)} |"
         )
     return "\n".join([*lines, "", _followed(rule, made.backtests)])
 

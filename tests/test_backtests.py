@@ -21,12 +21,15 @@ from coinlake.contract import kept
 from coinlake.duck import connect
 from coinlake.engine import engine
 from coinlake.engine.series import frame_of
-from coinlake.gold import backtests, signals, trading
+from coinlake.gold import backtests, signals
 from coinlake.gold.evidence import corrected, excess
+from coinlake.gold.field import Columns as Rows
+from coinlake.gold.field import Field, chosen
 from coinlake.gold.following import rows
+from coinlake.gold.odds import ODDS, Closed, closed_trades, odds
 from coinlake.gold.rules import idea, rules
 from coinlake.gold.rules.rule import Days, Fired, Rule
-from coinlake.gold.trading import Curve, History, curve, measures, odds, trades
+from coinlake.gold.trading import Curve, History, curve, measures, trades
 from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from strategies import examples
@@ -114,11 +117,40 @@ def test_a_trade_that_is_still_open_is_not_counted() -> None:
 
 
 def test_odds_are_of_trades_closed_before_the_day_alone() -> None:
-    it = trading.Trades(np.zeros(3, int), np.array([0, 2, 4]), np.array([1, 3, 5]), np.array([0.1, -0.2, 0.3]))
-    assert odds(it, 1).trades == 0
-    assert odds(it, 2).win_rate == 1.0
-    assert (odds(it, 5).trades, odds(it, 5).win_rate, odds(it, 5).median_return) == (2, 0.5, pytest.approx(-0.05))
-    assert odds(it, 6).mean_return == pytest.approx(0.2 / 3)
+    known = Closed(FIRST + np.array([1, 3, 5]), np.array([0.1, -0.2, 0.3])).before(FIRST + np.array([6, 1, 5, 2]))
+    assert known["odds_trades"].tolist() == [3, 0, 2, 1]
+    assert known["odds_won"] == pytest.approx([2 / 3, math.nan, 0.5, 1], nan_ok=True)
+    assert known["odds_median"] == pytest.approx([0.1, math.nan, -0.05, 0.1], nan_ok=True)
+
+
+def test_the_odds_of_a_way_down_are_of_what_the_coin_loses() -> None:
+    days = one_coin(100, 100, 80, 90, 100, 100)
+    fired = fired_on((0, "down"), (1, "up"), (3, "down"), (4, "up"), (5, "down"))
+    closed = closed_trades([Field.of(days)], fired)
+    assert closed["mine", "down"].day.tolist() == [date(2021, 3, 3), date(2021, 3, 6)]
+    assert closed["mine", "down"].net_return == pytest.approx(np.array([1.2, 1.0]) * (1 - COST) ** 2 - 1)
+    assert closed["mine", "up"].net_return == pytest.approx([(100 / 80) * (1 - COST) ** 2 - 1])
+
+
+def test_a_trade_that_is_open_or_closes_on_the_signals_day_has_no_part_in_its_odds() -> None:
+    days = one_coin(100, 100, 150, 150, 150)
+    fired = fired_on((0, "up"), (1, "down"), (2, "up"), (3, "up"))
+    closed = closed_trades([Field.of(days)], fired)
+    assert closed["mine", "up"].day.tolist() == [date(2021, 3, 3)], "bought on the second day, sold on the third"
+    assert odds(closed, fired)["odds_trades"].tolist() == [0, 0, 0, 1], "the last purchase is still open"
+
+
+def one_coin(*close: float) -> Rows:
+    n = len(close)
+    names = {"coin_id": np.array(["bitcoin"] * n, dtype=object), "source": np.array(["coingecko"] * n, dtype=object)}
+    return {**names, "day": FIRST + np.arange(n), "close_usd": np.array(close), "is_break": np.zeros(n, dtype=bool)}
+
+
+def fired_on(*events: tuple[int, str]) -> Rows:
+    names = {"coin_id": "bitcoin", "rule": "mine"}
+    columns = {name: np.array([value] * len(events), dtype=object) for name, value in names.items()}
+    direction = np.array([way for _, way in events], dtype=object)
+    return {**columns, "day": FIRST + np.array([place for place, _ in events]), "direction": direction}
 
 
 # Truths --------------------------------------------------------------------------------------------------------------
@@ -348,6 +380,34 @@ def test_always_long_is_holding_in_the_table_too(columns: Columns) -> None:
     for row in rows(columns, events, (10.0, 5.0), {"long": rule}):
         assert row["total_return"] == row["hold_total_return"]
         assert (row["excess_return"], row["p_value"], row["exposure"]) == (0, None, 1)
+
+
+def test_nobody_could_know_other_odds_when_the_signal_came(columns: Columns) -> None:
+    """A history that ends the day before a signal gives it the same odds."""
+    fired = signals.events(unlisted(columns), rules())
+    its = odds(closed_trades([Field.of(columns)], fired), fired)
+    assert its["odds_trades"].max() > 20
+    for day in np.unique(fired["day"])[::97]:
+        earlier = chosen(columns, columns["day"] < day), chosen(fired, fired["day"] < day)
+        then = closed_trades([Field.of(earlier[0])], earlier[1])
+        mine = fired["day"] == day
+        for name, values in odds(then, chosen(fired, mine)).items():
+            np.testing.assert_array_equal(values, its[name][mine])
+
+
+def test_odds_are_the_same_however_the_coins_are_split(columns: Columns) -> None:
+    fired = signals.events(unlisted(columns), rules())
+    each = (Field.of(chosen(columns, columns["coin_id"] == coin)) for coin in np.unique(columns["coin_id"]))
+    apart, whole = odds(closed_trades(each, fired), fired), odds(closed_trades([Field.of(columns)], fired), fired)
+    for name in ODDS:
+        np.testing.assert_array_equal(apart[name], whole[name])
+
+
+@given(st.lists(st.floats(-1, 10), max_size=30))
+def test_a_median_of_odds_is_the_median_of_what_was_earned(net: list[float]) -> None:
+    after = FIRST + np.arange(len(net)) + 1
+    known = Closed(FIRST + np.arange(len(net)), np.array(net)).before(after)
+    assert known["odds_median"] == pytest.approx([np.median(net[: n + 1]) for n in range(len(net))], rel=1e-12)
 
 
 def test_equal_weights_are_the_mean_coin(columns: Columns) -> None:

@@ -17,12 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import goldlake
-from coinlake.dashboard import conditions, door, figures, formats, lab, queries
+from coinlake.dashboard import conditions, door, figures, formats, lab, parts, queries
 from coinlake.dashboard import gold as seen
 from coinlake.dashboard.gold import Gold, look
 from coinlake.dashboard.palette import DARK, LIGHT, Palette
 from coinlake.errors import LakeError
 from coinlake.gold import trading
+from coinlake.gold.field import Events
+from coinlake.gold.odds import ODDS
 
 COINS, DAYS = 12, 420
 BTC, ETH = "sim-bitcoin", "sim-ethereum"
@@ -41,7 +43,7 @@ ASKED: dict[str, Any] = {
     "evidence": queries.evidence,
     "backtests": partial(queries.backtests, rule="golden_cross"),
     "field": queries.field,
-    "odds": partial(queries.odds, cost=0.0015),
+    "odds": queries.odds,
     "coin": partial(queries.coin, coin_id=ETH, days=365),
     "closes": partial(queries.closes, coin_ids=(BTC, ETH)),
     "coin_now": partial(queries.coin_now, coin_id=ETH),
@@ -188,21 +190,42 @@ def test_one_coin_in_the_lab_is_what_gold_says_of_following_a_rule(gold: Gold) -
     mine = fired[fired["rule"] == "golden_cross"]
     field = queries.field(gold, (ETH,))
     result = lab.follow(field, mine, None, 10, 5)
-    history = trading.History(field.days, field.close[0], field.breaks[0], field.bitcoin)
-    curve = trading.curve(history, field.events(mine)[0], None, 0.0015)
+    close, breaks = field.part()
+    history = trading.History(field.calendar, close[0], breaks[0], field.bitcoin)
+    curve = trading.curve(history, Events.of(field, lab.columns(mine)).part(close.shape)[0], None, 0.0015)
     assert result is not None
     np.testing.assert_allclose(result.rule[-len(curve.strategy) :], curve.strategy)
     np.testing.assert_allclose(result.holding[-len(curve.holding) :], curve.holding)
 
 
-def test_odds_are_those_of_trades_that_had_closed_before_the_day(gold: Gold) -> None:
-    fired, field = queries.odds(gold, 0.0015), queries.field(gold)
-    trades = lab.closed_trades(field, queries.signals(gold), {"momentum": 30}, 0.0015)
-    mine = fired[(fired["rule"] == "golden_cross") & (fired["direction"] == "up")]
-    for day, count, won in mine[["day", "odds_trades", "odds_won"]].iloc[::15].itertuples(index=False):
-        known = trading.odds(trades["golden_cross", "up"], int((np.datetime64(day, "D") - field.days[0]).astype(int)))
-        assert count == known.trades
-        assert won == pytest.approx(known.win_rate) if known.trades else np.isnan(won)
+@pytest.mark.parametrize(("rule", "holding_days"), [("golden_cross", None), ("momentum", 30), ("volume_spike", 7)])
+def test_odds_are_those_of_trades_that_had_closed_before_the_day(
+    gold: Gold, rule: str, holding_days: int | None
+) -> None:
+    fired = queries.odds(gold)
+    its = fired[fired["rule"] == rule]
+    closed: list[lab.Trade] = []
+    for coin in queries.coins(gold)["coin_id"]:
+        followed = lab.follow(queries.field(gold, (coin,)), its, holding_days, 10, 5)
+        closed += followed.trades if followed else []
+    mine = its[its["direction"] == "up"]
+    assert mine["odds_trades"].max() > 3
+    for day, *known in mine[["day", *ODDS]].itertuples(index=False):
+        net = [trade.net_return for trade in closed if trade.closed < np.datetime64(day, "D")]
+        won = [len(net), np.mean(np.array(net) > 0), np.median(net)] if net else [0, np.nan, np.nan]
+        assert known == pytest.approx(won, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("odds", "said"),
+    [
+        ((0, np.nan, np.nan), "no earlier trades of this rule"),
+        ((9, 1.0, 0.3), "too few earlier trades to say (9)"),
+        ((1234, 0.465, -0.0312), "46 % of 1,234 earlier trades won, median \N{MINUS SIGN}3.1 %"),
+    ],
+)
+def test_odds_are_said_where_there_are_enough_trades(odds: tuple[int, float, float], said: str) -> None:
+    assert parts.odds_said(*odds) == said
 
 
 def test_too_few_trades_are_no_verdict(gold: Gold) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -16,13 +18,17 @@ import pytest
 
 from coinlake import exports, report
 from coinlake.coin import found
+from coinlake.dashboard import queries
+from coinlake.dashboard.gold import Gold, look
 from coinlake.errors import ConfigError
 from coinlake.gold import backtests, market, market_summary, signals
+from coinlake.gold.odds import ODDS
 from coinlake.lake import Lake
 from coinlake.portrait import BLOCKS, sparkline
 from coinlake.report import figures, words
+from coinlake.report.chances import AHEAD_DAYS, Odds, Rose
 from coinlake.report.page import page
-from coinlake.report.rows import AHEAD_DAYS, Odds, Rows, read
+from coinlake.report.rows import Rows, read
 from coinlake.simulator import Options, running
 from coinlake.table import Table
 from test_cli import coinlake
@@ -191,15 +197,50 @@ def test_evidence_on_one_coin_is_told_of_that_coin_alone() -> None:
     assert "On this coin: did better here." in text
 
 
-def test_odds_stand_beside_their_base_rate_and_few_events_have_none() -> None:
-    many = replace(ROWS, signals=[event()], odds={("mean_reversion", "up"): Odds(400, 0.55, 0.51)})
-    few = replace(ROWS, signals=[event()], odds={("mean_reversion", "up"): Odds(7, 1.0, 0.51)})
-    assert f"after 55{NARROW}% of 400 events; base rate 51{NARROW}%" in page(many)
-    assert "too few to say (7 earlier events)" in page(few)
+@pytest.mark.parametrize(
+    ("odds", "told"),
+    [
+        (Odds(1234, 0.47, -0.032), f"of 1,234 closed trades, 47{NARROW}% won, median {MINUS}3.2{NARROW}%."),
+        (Odds(9, 1.0, 0.1), "too few to say (9 closed trades)."),
+        (Odds(1, 1.0, 0.1), "too few to say (1 closed trade)."),
+        (Odds(0, None, None), "no closed trade yet."),
+        (None, "no closed trade yet."),
+    ],
+)
+def test_odds_are_told_where_there_are_enough_closed_trades(odds: Odds | None, told: str) -> None:
+    rows = replace(ROWS, signals=[event()], odds={("mean_reversion", "up"): odds} if odds else {})
+    assert f'<p class="fine">Odds ▲ {told} Rose in 30 days: no earlier event to count.</p>' in page(rows)
+
+
+def test_how_often_the_price_rose_stands_beside_its_base_rate_and_is_not_called_odds() -> None:
+    many = replace(ROWS, signals=[event()], rose={("mean_reversion", "up"): Rose(400, 0.55, 0.51)})
+    few = replace(ROWS, signals=[event()], rose={("mean_reversion", "up"): Rose(7, 1.0, 0.51)})
+    assert f"Rose in 30 days: 55{NARROW}% of 400 events, base rate 51{NARROW}%." in page(many)
+    assert "Rose in 30 days: too few to say (7 earlier events)." in page(few)
     assert "base rate" not in page(few).split('class="rules"')[1]
 
 
-def test_odds_are_those_of_the_close_after_the_event(lake: Lake) -> None:
+def test_the_report_and_the_dashboard_give_a_signal_the_same_odds(lake: Lake) -> None:
+    rows = read(lake)
+    assert rows.newest
+    seen = queries.signals_of(Gold(lake.gold, look(lake.gold)), rows.newest)
+    assert len(seen) == len(rows.signals) > 0 and seen["odds_trades"].max() > 0
+    for rule, direction, *known in seen[["rule", "direction", *ODDS]].itertuples(index=False):
+        told = rows.odds[rule, direction]
+        assert (told.trades, told.won, told.median) == tuple(None if each != each else each for each in known)
+
+
+def test_the_report_needs_no_pandas(lake: Lake) -> None:
+    code = (
+        "import sys; from coinlake import report; from coinlake.lake import Lake; "
+        f"assert 'Odds' in report.report(Lake.at({str(Path(lake.gold).parent)!r})); "
+        "print(*sorted({'pandas', 'polars', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_the_price_rose_from_the_close_after_the_event(lake: Lake) -> None:
     rows = read(lake)
     con = duckdb.connect()
     for name in ("signals", "indicators"):
@@ -212,9 +253,9 @@ def test_odds_are_those_of_the_close_after_the_event(lake: Lake) -> None:
         if first and last and rule in {each["rule"] for each in rows.signals}:
             counted.setdefault((rule, way), []).append(last > first)
     assert counted
-    assert {key: odds.events for key, odds in rows.odds.items()} == {key: len(each) for key, each in counted.items()}
+    assert {key: rose.events for key, rose in rows.rose.items()} == {key: len(each) for key, each in counted.items()}
     for key, each in counted.items():
-        assert rows.odds[key].rose == pytest.approx(sum(each) / len(each))
+        assert rows.rose[key].share == pytest.approx(sum(each) / len(each))
 
 
 # Figures and words --------------------------------------------------------------------------------------------------

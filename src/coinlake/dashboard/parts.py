@@ -17,6 +17,7 @@ from coinlake.dashboard import formats, queries
 from coinlake.dashboard.figures import CONFIG
 from coinlake.dashboard.gold import Gold
 from coinlake.dashboard.palette import DARK, LIGHT, Palette
+from coinlake.gold.trading import MINIMUM_TRADES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -299,11 +300,13 @@ def events(shown: Iterable[str]) -> None:
     st.html(f'<div class="evs">{"".join(shown)}</div>')
 
 
-def odds_said(trades: int, won: float) -> str:
+def odds_said(trades: int, won: float, median: float) -> str:
     """The odds of a signal in words."""
     if not trades:
         return "no earlier trades of this rule"
-    return f"{formats.share(won, 0)} of {trades:,} earlier trades won"
+    if trades < MINIMUM_TRADES:
+        return f"too few earlier trades to say ({trades})"
+    return f"{formats.share(won, 0)} of {trades:,} earlier trades won, median {formats.change(median)}"
 
 
 def coin_choice(page: Page, label: str, key: str, default: str) -> str:

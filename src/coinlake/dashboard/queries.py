@@ -11,9 +11,10 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from coinlake.dashboard.gold import Gold, Part
-from coinlake.dashboard.lab import Field, closed_trades, odds_of
+from coinlake.dashboard.lab import columns
 from coinlake.duck import quoted
-from coinlake.gold.rules import rules
+from coinlake.gold import odds as measure
+from coinlake.gold.field import Field
 from coinlake.ids import BITCOINS, SIMULATED
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 WIDTH = 1500
 """Points that the width of a screen can show: longer series are reduced to about as many."""
 RETURNS = ("return_24h", "return_7d", "return_30d", "return_90d", "return_365d")
-
-COST = 0.0015
-"""Of one side, when odds are worked out: 15 basis points."""
 
 _MARKET = [
     "day",
@@ -261,31 +259,29 @@ def backtests(gold: Gold, rule: str) -> pd.DataFrame:
 
 def field(gold: Gold, coin_ids: Sequence[str] | None = None, since: date | None = None) -> Field:
     """Closes of some coins (or of all) on one calendar, for trading on."""
-    ids = tuple(gold.remember(coins)["coin_id"]) if coin_ids is None else tuple(coin_ids)
     btc = gold.remember(bitcoin)
-    listed = ", ".join(map(quoted, [*ids, btc]))
-    where = f"coin_id in ({listed})" + (f" and day >= date '{since}'" if since else "")
+    where = f"day >= date '{since}'" if since else "true"
+    if coin_ids is not None:
+        where += f" and coin_id in ({', '.join(map(quoted, [*coin_ids, btc]))})"
     table = "indicators" if gold.has("indicators", "close_usd", "is_break") else "daily"
     rows = gold.ask(
         "select coin_id, day, close_usd, source, try_cast(is_break as boolean) as is_break from closes order by 1, 2",
         closes=Part(table, ["coin_id", "day", "close_usd", "source", "is_break"], where),
     )
-    return Field.of(rows, ids, btc)
+    return Field.of(columns(rows), coin_ids, (btc,))
 
 
-def odds(gold: Gold, cost: float) -> pd.DataFrame:
-    """Every signal with its odds: of trades of its rule and direction that had closed before its day, what won."""
+def odds(gold: Gold) -> pd.DataFrame:
+    """Every signal with its odds (`coinlake.gold.odds`): `odds_trades`, `odds_won`, `odds_median`."""
     every = gold.remember(signals)
-    whole = gold.remember(field)
-    if every.empty or not whole.close.size:
-        return every.assign(odds_trades=0, odds_won=float("nan"))
-    holding = {name: rule.holding_days for name, rule in rules().items()}
-    return odds_of(whole, closed_trades(whole, every, holding, cost), every)
+    fired = columns(every[["coin_id", "day", "rule", "direction"]])
+    closed = measure.closed_trades([gold.remember(field)], fired)
+    return every.assign(**measure.odds(closed, fired))
 
 
 def signals_of(gold: Gold, day: date) -> pd.DataFrame:
     """The signals of one day, the strongest first, with their odds."""
-    every = gold.remember(odds, COST)
+    every = gold.remember(odds)
     return every[every["day"].dt.date == day] if len(every) else every
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 from arro3.core import Array, DataType, Table
+from duckdb import DuckDBPyRelation
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
@@ -26,11 +27,15 @@ def arrays(engine: Engine, frame: Frame, order: Sequence[str]) -> dict[str, NDAr
     """The columns of a frame as arrays, ordered. Unknown numbers are NaN (integers are then floats), unknown texts
     None; moments are in UTC.
     """
-    rows = engine.relation(frame)
+    return columns(engine.relation(frame), order)
+
+
+def columns(rows: DuckDBPyRelation, order: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The same of a relation."""
     types = dict(zip(rows.columns, map(str, rows.types), strict=True))
     select = ", ".join(f'"{name}"::{_READ_AS.get(kind, kind)} as "{name}"' for name, kind in types.items())
-    columns: dict[str, Any] = rows.project(select).order(", ".join(order)).fetchnumpy()
-    return {name: _plain(column, types[name]) for name, column in columns.items()}
+    found: dict[str, Any] = rows.project(select).order(", ".join(order)).fetchnumpy()
+    return {name: _plain(column, types[name]) for name, column in found.items()}
 
 
 def by_coin(engine: Engine, frame: Frame, order: str, kernel: Kernel) -> Frame:

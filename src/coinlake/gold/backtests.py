@@ -29,8 +29,9 @@ from collections.abc import Mapping, Sequence
 from coinlake.engine import Engine, Frame
 from coinlake.engine.series import arrays, frame_of, typed
 from coinlake.gold.evidence import corrected
-from coinlake.gold.following import EVENT, MINIMUM_TRADES, Row, rows
+from coinlake.gold.following import EVENT, Row, rows
 from coinlake.gold.rules import rules
+from coinlake.gold.trading import MINIMUM_TRADES
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table
 
 _FRACTION = "fraction"

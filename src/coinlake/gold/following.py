@@ -14,21 +14,17 @@ from numpy.typing import NDArray
 
 from coinlake.gold import evidence, trading
 from coinlake.gold.analyze import month_finished
+from coinlake.gold.field import Columns, Events, Field, chosen
 from coinlake.gold.rules.rule import Rule
 from coinlake.gold.scope import EVERY
-from coinlake.ids import BITCOINS
 
 MINIMUM_DAYS = 30
 """A coin on which a rule could trade for fewer days has no row."""
-MINIMUM_TRADES = 10
-"""A row with fewer closed trades is not tested."""
 BASIS_POINT = 1e-4
-COINS_AT_ONCE = 64
 EVENT = ("coin_id", "day", "rule", "direction", "survivorship_biased")
 """The columns of `gold.signals` that are looked at."""
 
 Row = dict[str, Any]
-Columns = Mapping[str, NDArray[Any]]
 
 
 def rows(days: Columns, events: Columns, costs: tuple[float, float], of: Mapping[str, Rule]) -> list[Row]:
@@ -36,69 +32,31 @@ def rows(days: Columns, events: Columns, costs: tuple[float, float], of: Mapping
 
     Args:
         days: of `gold.indicators`, sorted by coin and day.
-        events: of `gold.signals`, `EVENT`, sorted by coin.
+        events: of `gold.signals`, `EVENT`.
         costs: fee and slippage of one side in basis points.
         of: the rules.
     """
     if not len(days["day"]) or month_finished(days["day"].max().item()) < days["day"].min().item():
         return []
-    field = _Field.of(days)
-    return [row for rule in of.values() for row in _of_rule(field, _Events.of(field, events, rule), rule, costs)]
+    field = Field.of(days, until=np.datetime64(month_finished(days["day"].max().item())))
+    events = {name: events[name] for name in EVENT}
+    its = {name: chosen(events, events["rule"] == name) for name in of}
+    return [row for name, rule in of.items() for row in _of_rule(field, its[name], rule, costs)]
 
 
 # What is looked at ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Field:
-    """All coins' days up to `until` on one calendar; `coin` and `place` say whose a row is and where it lies on it."""
-
-    columns: Columns
-    coins: NDArray[Any]
-    calendar: NDArray[np.datetime64]
-    coin: NDArray[np.int64]
-    place: NDArray[np.int64]
-    breaks: NDArray[np.bool_]
-    bitcoin: NDArray[np.float64]
-
-    @staticmethod
-    def of(days: Columns) -> _Field:
-        first, until = days["day"].min(), np.datetime64(month_finished(days["day"].max().item()))
-        calendar = np.arange(first, until + 1)
-        days = {name: column[days["day"] <= until] for name, column in days.items()}
-        starts, coin = _runs(days["coin_id"])
-        place = (days["day"] - first).astype(np.int64)
-        breaks = trading.broken(days)
-        breaks[starts] = False
-        bitcoin, its = np.full(len(calendar), np.nan), np.isin(days["coin_id"], BITCOINS)
-        bitcoin[place[its]] = days["close_usd"][its]
-        return _Field(days, days["coin_id"][starts], calendar, coin, place, breaks, bitcoin)
-
-    def opens(self, rule: Rule) -> NDArray[np.int64]:
-        """By coin, where on the calendar the first close lies at which the rule could trade: the one after the first
-        day on which all it reads is known. Beyond the calendar where there is none.
-        """
-        ready = np.logical_and.reduce([_known(self.columns[name]) for name in rule.reads])
-        place = np.flatnonzero(ready[:-1] & (self.coin[1:] == self.coin[:-1])) + 1
-        coin, first = np.unique(self.coin[place], return_index=True)
-        opens = np.full(len(self.coins), len(self.calendar))
-        opens[coin] = self.place[place[first]]
-        return opens
-
-    def part(self, first: int, last: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Closes and breaks of some coins, [coin, day]."""
-        rows = slice(*np.searchsorted(self.coin, (first, last)))
-        at = (self.coin[rows] - first, self.place[rows])
-        close = np.full((last - first, len(self.calendar)), np.nan)
-        breaks = np.zeros(close.shape, dtype=bool)
-        close[at], breaks[at] = self.columns["close_usd"][rows], self.breaks[rows]
-        return np.where(close > 0, close, np.nan), breaks
-
-
-def _runs(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of a sorted column: where each value begins, and the number of its run, by row."""
-    begins = np.r_[True, values[1:] != values[:-1]] if len(values) else np.zeros(0, dtype=bool)
-    return np.flatnonzero(begins), np.cumsum(begins) - 1
+def _opens(field: Field, rule: Rule) -> NDArray[np.int64]:
+    """By coin, where on the calendar the first close lies at which the rule could trade: the one after the first
+    day on which all it reads is known. Beyond the calendar where there is none.
+    """
+    ready = np.logical_and.reduce([_known(field.columns[name]) for name in rule.reads])
+    place = np.flatnonzero(ready[:-1] & (field.coin[1:] == field.coin[:-1])) + 1
+    coin, first = np.unique(field.coin[place], return_index=True)
+    opens = np.full(len(field.coins), len(field.calendar))
+    opens[coin] = field.place[place[first]]
+    return opens
 
 
 def _known(values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -106,32 +64,9 @@ def _known(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(~np.isnan(values) if values.dtype.kind == "f" else values.astype(bool))
 
 
-@dataclass(frozen=True)
-class _Events:
-    """One rule's events: whose, where on the calendar, and which way; sorted by coin."""
-
-    coin: NDArray[np.int64]
-    place: NDArray[np.int64]
-    sign: NDArray[np.int8]
-    biased: frozenset[int]
-
-    @staticmethod
-    def of(field: _Field, events: Columns, rule: Rule) -> _Events:
-        its = (events["rule"] == rule.name) & (events["day"] <= field.calendar[-1])
-        starts, run = _runs(events["coin_id"][its])
-        number = {coin: place for place, coin in enumerate(field.coins)}
-        coins = np.array([number[coin] for coin in events["coin_id"][its][starts]], dtype=np.int64)
-        place = (events["day"][its] - field.calendar[0]).astype(np.int64)
-        sign = np.where(events["direction"][its] == "up", 1, -1).astype(np.int8)
-        biased = frozenset(coins[run][events["survivorship_biased"][its].astype(bool)].tolist())
-        return _Events(coins[run], place, sign, biased)
-
-    def part(self, first: int, last: int, days: int) -> NDArray[np.int8]:
-        """Those of some coins, [coin, day]."""
-        rows = slice(*np.searchsorted(self.coin, (first, last)))
-        made = np.zeros((last - first, days), dtype=np.int8)
-        made[self.coin[rows] - first, self.place[rows]] = self.sign[rows]
-        return made
+def _biased(events: Columns, until: np.datetime64) -> frozenset[str]:
+    """The coins of which an event says that only survivors were compared."""
+    return frozenset(events["coin_id"][(events["day"] <= until) & events["survivorship_biased"].astype(bool)])
 
 
 # What it earned ------------------------------------------------------------------------------------------------------
@@ -150,20 +85,21 @@ class _Followed:
     last: int
 
 
-def _of_rule(field: _Field, events: _Events, rule: Rule, costs: tuple[float, float]) -> Iterator[Row]:
+def _of_rule(field: Field, events: Columns, rule: Rule, costs: tuple[float, float]) -> Iterator[Row]:
     """A row a coin that could trade long enough, and one for all of them."""
-    opens, pool = field.opens(rule), _Pool.empty(len(field.calendar))
-    for first in range(0, len(field.coins), COINS_AT_ONCE):
-        last = min(first + COINS_AT_ONCE, len(field.coins))
-        for coin, followed in _follow(field, events, rule, opens, (first, last), sum(costs) * BASIS_POINT, pool):
-            yield _row(field, rule, str(field.coins[coin]), costs, followed, coin in events.biased)
+    opens, pool = _opens(field, rule), _Pool.empty(len(field.calendar))
+    mine, biased = Events.of(field, events), _biased(events, field.calendar[-1])
+    for coins in field.parts():
+        for coin, followed in _follow(field, mine, rule, opens, coins, sum(costs) * BASIS_POINT, pool):
+            name = str(field.coins[coin])
+            yield _row(field, rule, name, costs, followed, name in biased)
     if pool.coins.any():
         yield _row(field, rule, EVERY, costs, pool.followed(len(field.calendar) - 1), True)
 
 
 def _follow(
-    field: _Field,
-    events: _Events,
+    field: Field,
+    events: Events,
     rule: Rule,
     opens: NDArray[np.int64],
     coins: tuple[int, int],
@@ -173,7 +109,7 @@ def _follow(
     close, breaks = field.part(*coins)
     begin = opens[slice(*coins)]
     held = trading.positions(
-        trading.targets(events.part(*coins, close.shape[1]), breaks, rule.holding_days), close, breaks, begin
+        trading.targets(events.part(close.shape, coins[0]), breaks, rule.holding_days), close, breaks, begin
     )
     earned = trading.returns(close, breaks)
     net, hold = trading.followed(earned, held, cost), trading.held_on(earned, begin, cost)
@@ -236,11 +172,11 @@ class _Pool:
         )
 
 
-def _row(field: _Field, rule: Rule, coin: str, costs: tuple[float, float], it: _Followed, biased: bool) -> Row:
+def _row(field: Field, rule: Rule, coin: str, costs: tuple[float, float], it: _Followed, biased: bool) -> Row:
     key = "\0".join([rule.name, coin, *(f"{each:g}" for each in costs)])
     mine, holding = trading.measures(it.net), trading.measures(it.hold)
     beyond = evidence.excess(it.net - it.hold, key)
-    enough = len(it.trades) >= MINIMUM_TRADES
+    enough = len(it.trades) >= trading.MINIMUM_TRADES
     return {
         "rule": rule.name,
         "coin_id": coin,
@@ -268,7 +204,7 @@ def _row(field: _Field, rule: Rule, coin: str, costs: tuple[float, float], it: _
     }
 
 
-def _bitcoin(field: _Field, opens: int, cost: float) -> float | None:
+def _bitcoin(field: Field, opens: int, cost: float) -> float | None:
     """What holding bitcoin earned from a place of the calendar on; None where its price was not known then."""
     known = ~np.isnan(field.bitcoin)
     if not known[: opens + 1].any():

@@ -29,6 +29,8 @@ Flags = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 
 YEAR_DAYS = 365
+MINIMUM_TRADES = 10
+"""Fewer closed trades tell nothing."""
 
 
 # Positions and returns -----------------------------------------------------------------------------------------------
@@ -117,26 +119,6 @@ def trades(earned: Floats, held: Flags, cost: float, sign: int = 1) -> Trades:
     worth = np.cumprod(1 + earned, axis=-1)
     gross = worth[coin, closed] / worth[coin, opened] - 1
     return Trades(coin, opened, closed, (1 + sign * gross) * (1 - cost) ** 2 - 1)
-
-
-@dataclass(frozen=True)
-class Odds:
-    """How the earlier trades of a rule ended, after costs; None where there were none."""
-
-    trades: int
-    win_rate: float | None
-    median_return: float | None
-    mean_return: float | None
-
-
-def odds(closed: Trades, before: int) -> Odds:
-    """The odds of a rule as they were known on the morning of the day at the place `before`: from trades closed
-    earlier, and from no other.
-    """
-    net = closed.net_return[closed.closed < before]
-    if not len(net):
-        return Odds(0, None, None, None)
-    return Odds(len(net), float(np.mean(net > 0)), float(np.median(net)), float(np.mean(net)))
 
 
 # Measures ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The market on one page: a single HTML file that opens anywhere, without a network, and says what it does not know.
 
-`rows.py` reads gold, `page.py` makes text of it and knows no clock, `figures.py` draws, `words.py` speaks.
+`rows.py` and `chances.py` read gold, `page.py` makes text of it and knows no clock, `figures.py` draws, `words.py`
+speaks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from coinlake.report.rows import READS, read
 __all__ = ["FORM", "NAME", "READS", "report"]
 
 NAME = "report.html"
-FORM = 1
+FORM = 2
 """Raised when the page looks different: reports of an older form are written anew."""
 
 

@@ -11,8 +11,9 @@ import duckdb
 
 from coinlake import catalog
 from coinlake.duck import connect
-from coinlake.gold.rules.rule import QUIET
 from coinlake.lake import Lake
+from coinlake.report import chances
+from coinlake.report.chances import Odds, Rose
 
 Row = Mapping[str, Any]
 
@@ -23,23 +24,14 @@ HEALTH = "gold.health"
 READS = (*_ALWAYS, *(name for name in (HEALTH,) if name in catalog.entries()))
 """The tables that the report rests on, those of them that there are."""
 
-SPARK_DAYS, MARKET_DAYS, AHEAD_DAYS = 90, 366, 30
+SPARK_DAYS, MARKET_DAYS = 90, 366
 ALL_COINS = "*"
-
-
-@dataclass(frozen=True)
-class Odds:
-    """After how many of a rule's events the price rose in 30 days, beside the same share over all days of all coins."""
-
-    events: int
-    rose: float
-    base: float
 
 
 @dataclass(frozen=True)
 class Rows:
     """What the report tells. `newest` is the newest finished day; `closes` hold one value a day up to it, None where
-    it is unknown; `verdicts` are by rule and coin, `*` for all coins.
+    it is unknown; `odds` and `rose` are by rule and direction, `verdicts` by rule and coin, `*` for all coins.
     """
 
     newest: date | None = None
@@ -48,6 +40,7 @@ class Rows:
     closes: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     signals: Sequence[Row] = ()
     odds: Mapping[tuple[str, str], Odds] = field(default_factory=dict)
+    rose: Mapping[tuple[str, str], Rose] = field(default_factory=dict)
     verdicts: Mapping[tuple[str, str], Row] = field(default_factory=dict)
     freshness: Row = field(default_factory=dict)
     health: Sequence[Row] = ()
@@ -68,7 +61,8 @@ def read(lake: Lake) -> Rows:
         coins=_rows(con, "from market_summary order by rank nulls last, coin_id"),
         closes=_closes(con, newest),
         signals=_rows(con, "from signals where day = $newest order by rule, strength desc, coin_id", newest),
-        odds=_odds(con, newest),
+        odds=chances.odds(con, newest),
+        rose=chances.rose(con, newest),
         verdicts=_verdicts(con, newest),
         freshness=_rows(con, _FRESHNESS, newest)[0],
         health=_health(con),
@@ -88,30 +82,6 @@ def _closes(con: duckdb.DuckDBPyConnection, newest: date) -> dict[str, list[floa
     for row in _rows(con, sql, newest):
         closes.setdefault(row["coin_id"], [None] * SPARK_DAYS)[SPARK_DAYS - 1 - row["ago"]] = row["close_usd"]
     return closes
-
-
-_ODDS = f"""
-with days as (
-    select coin_id, source, day, close_usd, volatility_30d,
-        sum(is_break::int) over (partition by coin_id, source order by day) as unit
-    from indicators
-), moved as (
-    select a.coin_id, a.day - 1 as day, b.close_usd > a.close_usd as rose, a.volatility_30d >= {QUIET} as moves
-    from days a join days b on b.coin_id = a.coin_id and b.source = a.source and b.unit = a.unit
-        and b.day = a.day + {AHEAD_DAYS}
-)
-select rule, direction, count(*) as events, avg(rose::int) as rose,
-    (select avg(rose::int) from moved where moves) as base
-from (from signals where rule in (select rule from signals where day = $newest)) join moved using (coin_id, day)
-group by all
-"""
-"""Nobody can trade on the close that fires: the 30 days begin at the close of the day after. A window that holds a new
-unit of the price, or another source, counts for nothing."""
-
-
-def _odds(con: duckdb.DuckDBPyConnection, newest: date) -> dict[tuple[str, str], Odds]:
-    found = _rows(con, _ODDS, newest)
-    return {(row["rule"], row["direction"]): Odds(row["events"], row["rose"], row["base"] or 0.0) for row in found}
 
 
 _VERDICTS = """

@@ -1,4 +1,4 @@
-"""The newest day's signals by rule, with the odds of the past and what a backtest made of the rule.
+"""The newest day's signals by rule, with their odds, how often the price rose, and what a backtest made of the rule.
 
 A signal whose rule has shown no edge is grey and gives no order: it tells what happened, not what to do.
 """
@@ -10,12 +10,14 @@ from html import escape
 from itertools import groupby
 
 from coinlake.gold.rules import rules
+from coinlake.gold.trading import MINIMUM_TRADES
 from coinlake.report import words
+from coinlake.report.chances import AHEAD_DAYS, Odds, Rose
 from coinlake.report.market import empty, plain_name, section
-from coinlake.report.rows import AHEAD_DAYS, ALL_COINS, Odds, Row, Rows
+from coinlake.report.rows import ALL_COINS, Row, Rows
 
 ENOUGH = 30
-"""Events from which odds are told as a share."""
+"""Events from which it is told how often the price rose."""
 
 
 def signals(rows: Rows) -> str:
@@ -25,9 +27,11 @@ def signals(rows: Rows) -> str:
     fired = [(rule, list(events)) for rule, events in groupby(rows.signals, key=lambda each: str(each["rule"]))]
     fired.sort(key=lambda each: (not has_edge(rows, each[0]), -len(each[1]), each[0]))
     note = (
-        f"What fired at the close of {words.day(rows.newest)}, and could be traded a day later. Odds: how often the "
-        f"price was higher {AHEAD_DAYS} days after that, in this lake, beside all days of all coins (the base rate). "
-        "Verdicts: of the backtest over all coins, after costs, against holding. Grey means no evidence of an edge."
+        f"What fired at the close of {words.day(rows.newest)}, and could be traded a day later. Odds: of the trades of "
+        "the rule and direction closed before that day (▼ earns where the coin falls), how many won, and what the "
+        f"middle one earned, after costs. Rose in {AHEAD_DAYS} days: how often the price was higher {AHEAD_DAYS} days "
+        "after such a trade could begin, beside all days (the base rate). Verdicts: of the backtest over all coins, "
+        "after costs, against holding. Grey means no evidence of an edge."
     )
     return section("Signals", note, f'<div class="rules">{"".join(_card(rows, *each) for each in fired)}</div>')
 
@@ -43,27 +47,37 @@ def _card(rows: Rows, rule: str, events: Sequence[Row]) -> str:
     title = known.title if known else rule.replace("_", " ")
     tag = "evidence of an edge" if edge else "no evidence"
     directions = sorted({str(event["direction"]) for event in events}, reverse=True)
-    odds = "".join(_odds(direction, rows.odds.get((rule, direction))) for direction in directions)
+    told = "".join(
+        f'<p class="fine">Odds {"▲" if direction == "up" else "▼"} {_odds(rows.odds.get((rule, direction)))}. '
+        f"Rose in {AHEAD_DAYS} days: {_rose(rows.rose.get((rule, direction)))}.</p>"
+        for direction in directions
+    )
     names = {coin["coin_id"]: plain_name(str(coin["name"] or coin["coin_id"])) for coin in rows.coins}
     lines = "".join(_event(rows, event, names.get(event["coin_id"], str(event["coin_id"]))) for event in events)
     return (
         f'<div class="card rule {"edge" if edge else "quiet"}"><h3><span>{escape(title)}</span>'
-        f'<span class="tag">{tag}</span></h3>{odds}{_verdict(rows, rule)}<ul>{lines}</ul></div>'
+        f'<span class="tag">{tag}</span></h3>{told}{_verdict(rows, rule)}<ul>{lines}</ul></div>'
     )
 
 
-def _odds(direction: str, odds: Odds | None) -> str:
-    arrow = "▲" if direction == "up" else "▼"
-    if odds is None:
-        told = "no earlier event to count"
-    elif odds.events < ENOUGH:
-        told = f"too few to say ({words.count(odds.events, 'earlier event')})"
-    else:
-        told = (
-            f"higher {AHEAD_DAYS} days later after {100 * odds.rose:.0f} % of {odds.events:,} events; "
-            f"base rate {100 * odds.base:.0f} %"
-        )
-    return f'<p class="fine">Odds {arrow} {told}</p>'
+def _odds(odds: Odds | None) -> str:
+    if odds is None or not odds.trades:
+        return "no closed trade yet"
+    if odds.trades < MINIMUM_TRADES:
+        return f"too few to say ({words.count(odds.trades, 'closed trade')})"
+    return f"of {odds.trades:,} closed trades, {_share(odds.won)} won, median {words.gain(odds.median)}"
+
+
+def _rose(rose: Rose | None) -> str:
+    if rose is None:
+        return "no earlier event to count"
+    if rose.events < ENOUGH:
+        return f"too few to say ({words.count(rose.events, 'earlier event')})"
+    return f"{_share(rose.share)} of {rose.events:,} events, base rate {_share(rose.base)}"
+
+
+def _share(fraction: float | None) -> str:
+    return words.MISSING if fraction is None else f"{100 * fraction:.0f} %"
 
 
 def _verdict(rows: Rows, rule: str) -> str:

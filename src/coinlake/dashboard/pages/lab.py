@@ -10,6 +10,7 @@ import streamlit as st
 from coinlake.dashboard import figures, formats, lab, parts, queries
 from coinlake.dashboard.parts import Page
 from coinlake.gold.rules import idea, rules
+from coinlake.gold.trading import MINIMUM_TRADES
 
 if TYPE_CHECKING:
     from coinlake.dashboard.gold import Gold
@@ -123,7 +124,7 @@ def _outcome(page: Page, result: lab.Result) -> None:
             ),
         ]
     )  # fmt: skip
-    proves = result.excess.low > 0 and len(result.trades) >= lab.MINIMUM_TRADES
+    proves = result.excess.low > 0 and len(result.trades) >= MINIMUM_TRADES
     st.html(parts.event(result.verdict, "", "One sample of the past, of coins that are still here.", not proves))
 
 

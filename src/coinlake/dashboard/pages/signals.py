@@ -11,6 +11,7 @@ import streamlit as st
 from coinlake.dashboard import figures, formats, parts, queries
 from coinlake.dashboard.gold import Gold
 from coinlake.dashboard.parts import Page
+from coinlake.gold.odds import ODDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,10 +36,10 @@ def has_evidence(page: Page) -> frozenset[str]:
 def told(page: Page, fired: pd.DataFrame) -> Iterator[str]:
     """Signals as HTML, each with its odds."""
     proven = has_evidence(page)
-    columns = ["name", "symbol", "rule", "direction", "sentence", "odds_trades", "odds_won"]
-    for name, symbol, rule, direction, sentence, trades, won in fired[columns].itertuples(index=False):
+    columns = ["name", "symbol", "rule", "direction", "sentence", *ODDS]
+    for name, symbol, rule, direction, sentence, trades, won, median in fired[columns].itertuples(index=False):
         grey = rule not in proven
-        below = f"{rule.replace('_', ' ')} · {parts.odds_said(trades, won)}"
+        below = f"{rule.replace('_', ' ')} · {parts.odds_said(trades, won, median)}"
         yield parts.event(
             sentence, direction, below + (" · no evidence of an edge" if grey else ""), grey, f"{name} ({symbol})"
         )
@@ -50,9 +51,9 @@ def show(page: Page) -> None:
         parts.missing("signals", "What the rules say")
         return
     st.markdown(
-        "A signal is what happened, not what to do. Its odds are those of trades of the same rule and direction that "
-        "had **closed before its day**, after costs. Where over all coins nothing shows that a rule beats holding, its "
-        "signals are grey."
+        "A signal is what happened, not what to do. Its odds: of the trades of its rule and direction that had "
+        "**closed before its day**, how many won, and what the middle one earned, after costs (downwards, it earns "
+        "where the coin falls). Where over all coins nothing shows that a rule beats holding, its signals are grey."
     )
     _list(page)
     with parts.card("evidence"):
@@ -61,7 +62,7 @@ def show(page: Page) -> None:
 
 @st.fragment
 def _list(page: Page) -> None:
-    every = page.ask(queries.odds, queries.COST)
+    every = page.ask(queries.odds)
     chosen = _chosen(page, every)
     with parts.card("events"):
         parts.title(f"{len(chosen):,} signals")
@@ -104,12 +105,14 @@ def _chosen(page: Page, every: pd.DataFrame) -> pd.DataFrame:
 
 def _table(page: Page, chosen: pd.DataFrame) -> None:
     proven = has_evidence(page)
-    rows = chosen[["name", "day", "rule", "direction", "strength", "close_usd", "sentence", "odds_won", "odds_trades"]]
+    shown = ["name", "day", "rule", "direction", "strength", "close_usd", "sentence"]
+    rows = chosen[[*shown, "odds_won", "odds_trades", "odds_median"]]
     rows = rows.assign(
         rule=rows["rule"].str.replace("_", " "),
         direction=rows["direction"].map({"up": "▲ up", "down": "▼ down"}),
         close_usd=[formats.price(each) for each in rows["close_usd"]],
         odds_won=100 * rows["odds_won"],
+        odds_median=100 * rows["odds_median"],
         evidence=["beats holding" if each in proven else "none" for each in chosen["rule"]],
     )
     grey = (~chosen["rule"].isin(proven)).to_numpy()
@@ -130,6 +133,7 @@ def _table(page: Page, chosen: pd.DataFrame) -> None:
             "sentence": st.column_config.TextColumn("What happened", width="large"),
             "odds_won": st.column_config.NumberColumn("Won before", format="%.0f %%"),
             "odds_trades": st.column_config.NumberColumn("of trades", format="localized"),
+            "odds_median": st.column_config.NumberColumn("median", format="%+.1f %%"),
             "evidence": "Evidence",
         },
         height=420,
