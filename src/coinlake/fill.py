@@ -45,8 +45,8 @@ from coinlake.wiring import RunReport, Workspace
 STEP = "fill"
 FILLED = "filled-by-the-simulator"
 """What the bronze object of a row begins with that no bronze object is behind."""
-BLOCK_ROWS = 1_000_000
-"""Most rows of prices that are made and committed at once: some hundreds of megabytes."""
+BLOCK_ROWS = 800_000
+"""Most rows of prices that are made, checked and committed at once: in about a gigabyte."""
 DAYS_A_YEAR = 365
 FLAGS = [",".join(name for bit, name in enumerate(("zero", "spike", "stale")) if code >> bit & 1) for code in range(8)]
 """What a daily point can be flagged with."""
@@ -86,10 +86,10 @@ def into_bronze(work: Workspace, bucket: Bucket) -> RunReport:
     return work.recorded("simulate --into-bronze", pour)
 
 
-def into_silver(work: Workspace, bucket: Bucket) -> RunReport:
+def into_silver(work: Workspace, bucket: Bucket, block_rows: int = BLOCK_ROWS) -> RunReport:
     """Put the rows into silver that cleaning these answers would have given; see `into_bronze`.
 
-    There is nothing in bronze to rebuild them from. Peak memory does not grow with the coins.
+    There is nothing in bronze to rebuild them from. Memory grows with `block_rows`, hardly with the coins.
 
     Raises:
         ConfigError: the lake holds something already, dirt is asked for, or there is no such market.
@@ -102,7 +102,7 @@ def into_silver(work: Workspace, bucket: Bucket) -> RunReport:
         router, report = _service(bucket, run.began_at), _told_of(work.report, run)
         mark_as_simulated(work.lake.objects)
         _pour_lists(work, router, bucket, run.began_at, done)
-        _pour_prices(work.lake, router, bucket, run.began_at, done, report)
+        _pour_prices(work.lake, router, bucket, run.began_at, done, report, block_rows)
 
     return work.recorded("simulate --into-silver", pour)
 
@@ -191,11 +191,13 @@ def _pour_lists(work: Workspace, router: Router, bucket: Bucket, at: datetime, d
     steps.clean_answers(work.lake, work.engine, answers, done)
 
 
-def _pour_prices(lake: Lake, router: Router, bucket: Bucket, at: datetime, done: steps.Done, report: Report) -> None:
+def _pour_prices(
+    lake: Lake, router: Router, bucket: Bucket, at: datetime, done: steps.Done, report: Report, block_rows: int
+) -> None:
     service, table = router.service, prices.TABLE
     by_id = sorted((service.names.id(coin), coin) for coin in service.market.active(_ms(at)).tolist())
     midnights = _midnights(at, bucket.days, int(service.market.universe.born_ms[[coin for _, coin in by_id]].min()))
-    size = max(1, BLOCK_ROWS // len(midnights))
+    size = max(1, block_rows // len(midnights))
     for number, start in enumerate(range(0, len(by_id), size), start=1):
         report(Progress(STEP, start, len(by_id), f"coins, {done.rows.get(table.name, 0):,} rows"))
         ids, coins = zip(*by_id[start : start + size], strict=True)
