@@ -407,7 +407,7 @@ def _rhythm(text: str) -> timedelta:
     return timedelta(seconds=int(text[:-1]) * units[text[-1]])
 
 
-@_command("simulate", ("log",), job=True)
+@_command("simulate", _PLACES, job=True)
 def simulate(
     door: Door,
     coins: Annotated[int, typer.Option("--coins", metavar="N", min=1, max=17_000, help="How many coins.")] = 250,
@@ -426,10 +426,21 @@ def simulate(
     ] = "1",
     faults: Annotated[str, typer.Option("--faults", metavar="NAME=RATE,...", help="Misbehaviour, by name.")] = "",
     traps: Annotated[str, typer.Option("--traps", metavar="NAME=RATE,...", help="Dirt in the data, by name.")] = "",
+    lasting: Annotated[bool, typer.Option("--lasting", help="No coin dies, as in a lake that is filled.")] = False,
+    into_silver: Annotated[bool, typer.Option("--into-silver", help="Serve nothing: fill the lake's silver.")] = False,
+    into_bronze: Annotated[bool, typer.Option("--into-bronze", help="Serve nothing: fill its bronze.")] = False,
+    years: Annotated[
+        int, typer.Option("--years", metavar="N", min=1, max=40, help="Years of 365 days to fill with, up to now.")
+    ] = 10,
 ) -> None:
-    """Serve a made-up market at CoinGecko's own paths, on loopback, until Ctrl-C."""
+    """Serve a made-up market at CoinGecko's own paths, on loopback, until Ctrl-C; or fill a lake with it at once."""
     from coinlake.simulator import Options, serve
 
+    if into_silver or into_bronze:
+        if into_silver and into_bronze:
+            raise typer.BadParameter("fill one layer: silver can be made of bronze", param_hint="--into-bronze")
+        _fill(door, into_silver, coins, years, seed, _rates(traps, "--traps"))
+        return
     options = Options(
         coins=coins,
         seed=seed,
@@ -441,8 +452,19 @@ def simulate(
         speed=_speed(speed),
         traps=_rates(traps, "--traps") if traps else None,
         faults=_rates(faults, "--faults") if faults else None,
+        lasting=lasting,
     )
     serve(options, lambda run: door.answer({"url": run.url, "clock": run.clock_url}, _simulating))
+
+
+def _fill(door: Door, into_silver: bool, coins: int, years: int, seed: int, traps: Mapping[str, float]) -> None:
+    from coinlake import fill
+
+    work = door.workspace()
+    bucket = fill.Bucket(coins, years * fill.DAYS_A_YEAR, seed, traps)
+    report = (fill.into_silver if into_silver else fill.into_bronze)(work, bucket)
+    _finish(door, report)
+    door.screen.say(fill.told(report, work.lake))
 
 
 def _simulating(told: Mapping[str, str]) -> str:

@@ -186,13 +186,16 @@ def clean_objects(
             return
         first = number * BATCH_OBJECTS
         report(Progress("clean", min(first, len(paths)), len(paths), f"{len(batch)} bronze objects"))
-        _clean_batch(lake, engine, batch, done)
+        clean_answers(lake, engine, batch, done)
     if paths:
         report(Progress("clean", len(paths), len(paths)))
 
 
-def _clean_batch(lake: Lake, engine: Engine, batch: Mapping[str, list[Answer]], done: Done) -> None:
-    """Rejects first, then rows: an object counts as done only when its own table has it."""
+def clean_answers(lake: Lake, engine: Engine, batch: Mapping[str, list[Answer]], done: Done) -> None:
+    """Turn the answers of some bronze objects, by the objects' names, into silver, each object exactly once.
+
+    Rejects first, then rows: an object counts as done only when its own table has it.
+    """
     lines = [(path, line, answer) for path, answers in batch.items() for line, answer in enumerate(answers, start=1)]
     observed = clean(lines, catalog.readers(), engine)
     by_table: dict[Table, list[str]] = {}

@@ -40,6 +40,24 @@ def demand_same_kind(objects: Objects, answer: Answer) -> None:
         return
     if not simulated:
         raise ConfigError(f"{objects.root} holds a simulated market; set COINLAKE_LAKE to another place for {SOURCE}'s")
+    mark_as_simulated(objects)
+
+
+def mark_as_simulated(objects: Objects) -> None:
+    """Mark a lake as a simulated market's; one that is marked already stays so.
+
+    Raises:
+        ConfigError: the lake holds a real market.
+    """
+    demand_not_real(objects)
+    objects.put(MARK, b'{"simulated":true}')
+
+
+def demand_not_real(objects: Objects) -> None:
+    """Refuse a lake of a real market.
+
+    Raises:
+        ConfigError: the lake holds one.
+    """
     if holds_a_real_market(objects):
         raise ConfigError(f"{objects.root} holds a real market; set COINLAKE_LAKE to another place for a simulated one")
-    objects.put(MARK, b'{"simulated":true}')
