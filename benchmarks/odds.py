@@ -22,7 +22,7 @@ from coinlake.gold.analyze import ITSELF
 from coinlake.gold.field import Field
 from coinlake.gold.odds import COST, Closed, closed_trades
 from coinlake.gold.rules import idea, rules
-from coinlake.gold.rules.rule import QUIET, Rule
+from coinlake.gold.rules.rule import QUIET, Days, Rule
 
 AHEAD_DAYS = 30
 _NO_LISTS: Columns = {
@@ -87,14 +87,15 @@ How to read a table:
   other way round, and it earns what the coin loses. The dashboard and the report give a signal these odds from the
   trades that had closed before its day; here they are those of the whole history, to its last day.
 - **rose in 30 days**: of these events, in how many the close 31 days later was over that of the day after the event.
-  Beside it the **base rate**: the same share over all days of all coins that move. A signal whose share is the base
-  rate says nothing. Neighbouring events overlap, and coins rise and fall together: a few points of difference are
+  Beside it the **base rate**: the same share over all days on which the coin is not known to stand still. A signal
+  whose share is the base rate says nothing. Neighbouring events overlap, and coins rise and fall together: a few points of difference are
   noise. The **30-day median** is that of these returns, beside that **of all days**. No costs, and not odds: no
   trade lies behind it.
 - **followed**: the backtest over all coins in equal weights (`gold.backtests`, `coin_id` `*`): long from the close
   after an event upwards until the one after an event downwards (or for the days named), {fee} basis points of fee and
   {slip} of slippage a side, to the end of the last finished month. Holding pays for its one purchase. The excess is the
-  mean daily return over holding times 365, with its 95 % interval. The verdict corrects for all {tried} rows tried.
+  mean daily return over holding times 365, with its 95 % interval, which is that of the row alone. The verdict corrects
+  for all {tried} rows tried, so it can say no where the interval does not hold zero.
   Holding these coins was very good in these years, so whatever was out of the market did worse, whether it knew
   something or not: look at the share of days **in the market** and at the Sharpe ratio beside it.
 """
@@ -122,14 +123,14 @@ def _ahead(days: Columns) -> NDArray[np.float64]:
 
 
 def _base(days: Columns, ahead: NDArray[np.float64]) -> str:
-    known = ahead[(days["volatility_30d"] >= QUIET) & ~np.isnan(ahead)]
+    known = ahead[Days(days).moves & ~np.isnan(ahead)]
     rose = f"the price rose in 30 days after {_share(known > 0)}"
     return f"Of all {len(known):,} days, {rose}; the median return is {_gain(known)}.\n"
 
 
 def _of(rule: Rule, made: Made, ahead: NDArray[np.float64], closed: Mapping[tuple[str, str], Closed]) -> str:
     days, events = made.indicators, made.signals
-    base = ahead[(days["volatility_30d"] >= QUIET) & ~np.isnan(ahead)]
+    base = ahead[Days(days).moves & ~np.isnan(ahead)]
     years = len(days["day"]) / 365
     lines = [f"## {rule.title}\n", f"Rule `{rule.name}`\n", f"{idea(rule)}\n", f"Strength: {rule.strength}.\n"]
     lines += ["| direction | events | a year | odds: closed trades | won | median | rose in 30 days | base rate "]

@@ -71,22 +71,28 @@ def _month_ends(days: NDArray[Any]) -> list[date]:
 
 def _at(rows: Columns, end: date) -> Iterator[Columns]:
     """The pairs of each window that ends on a day."""
-    coins = _largest(rows, end)
-    known = np.isin(rows["coin_id"], coins)
+    coins = _largest(_between(rows, end, end))
     for window in WINDOWS:
         first = end - np.timedelta64(window - 1, "D")
-        inside = known & (rows["day"] >= first) & (rows["day"] <= end)
+        inside = _between(rows, first, end)
+        series = np.searchsorted(coins, inside["coin_id"])
+        mine = np.flatnonzero(np.r_[coins, None][series] == inside["coin_id"])
         laid = np.full((len(coins), window), np.nan)
-        place = (rows["day"][inside] - first).astype(int)
-        laid[np.searchsorted(coins, rows["coin_id"][inside]), place] = rows["log_return_1d"][inside]
+        laid[series[mine], (inside["day"][mine] - first).astype(int)] = inside["log_return_1d"][mine]
         yield _pairs(laid, coins, end, window)
 
 
-def _largest(rows: Columns, end: date) -> NDArray[Any]:
-    """The largest coins of a day, by name."""
-    there = (rows["day"] == end) & ~np.isnan(rows["market_cap_usd"])
-    order = np.argsort(-rows["market_cap_usd"][there], kind="stable")[:LARGEST]
-    return np.sort(rows["coin_id"][there][order])
+def _between(rows: Columns, first: Any, last: Any) -> Columns:
+    """The rows of some days, of rows ordered by day."""
+    part = slice(np.searchsorted(rows["day"], first), np.searchsorted(rows["day"], last, side="right"))
+    return {name: values[part] for name, values in rows.items()}
+
+
+def _largest(day: Columns) -> NDArray[Any]:
+    """The largest coins of a day's rows, by name."""
+    known = ~np.isnan(day["market_cap_usd"])
+    order = np.argsort(-day["market_cap_usd"][known], kind="stable")[:LARGEST]
+    return np.sort(day["coin_id"][known][order])
 
 
 def _pairs(returns: NDArray[np.float64], coins: NDArray[Any], end: date, window: int) -> Columns:

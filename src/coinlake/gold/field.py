@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinlake.gold import trading
-from coinlake.ids import BITCOINS
+from coinlake.ids import BITCOINS, among
 
 COINS_AT_ONCE = 64
 
@@ -51,7 +51,7 @@ class Field:
         """
         calendar = _calendar(days["day"], until)
         days = days if until is None else chosen(days, days["day"] <= until)
-        beside = _beside(calendar, chosen(days, np.isin(days["coin_id"], list(bitcoin))))
+        beside = _beside(calendar, chosen(days, among(days["coin_id"], bitcoin)))
         days = days if coins is None else chosen(days, np.isin(days["coin_id"], list(coins)))
         starts, coin = _runs(days["coin_id"])
         breaks = trading.broken(days)

@@ -28,7 +28,7 @@ from coinlake.engine.series import arrays, frame_of, typed
 from coinlake.engine.windows import Window, comoments, count, highest, lowest, moments
 from coinlake.gold.analyze import ITSELF
 from coinlake.gold.scope import EVERY, Scope
-from coinlake.ids import BITCOINS
+from coinlake.ids import BITCOINS, among
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table
 
 SMA, RETURNS, BETAS, VOLATILITIES = (7, 20, 50, 200), (1, 7, 30, 90, 365), (30, 90), (30, 90)
@@ -167,7 +167,8 @@ def _nothing() -> Laid:
 
 def _bitcoins_returns(columns: Laid) -> dict[int, float]:
     """Bitcoin's daily log return by day since 1970, each within one source."""
-    mine = {name: values[np.isin(columns["coin_id"], BITCOINS)] for name, values in columns.items()}
+    his = among(columns["coin_id"], BITCOINS)
+    mine = {name: values[his] for name, values in columns.items()}
     found: dict[int, float] = {}
     for rows, grid in blocks(mine, SERIES):
         history = _history({name: mine[name][rows] for name in _READ}, grid)

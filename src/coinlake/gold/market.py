@@ -30,7 +30,7 @@ from coinlake.engine import Engine, Frame
 from coinlake.engine.series import arrays, frame_of, typed
 from coinlake.gold.scope import Scope
 from coinlake.gold.universe import LARGEST, LISTED, day_of, universes
-from coinlake.ids import BITCOINS, ETHERS
+from coinlake.ids import BITCOINS, ETHERS, among
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table
 
 STABLE, PEG = 0.10, (0.9, 1.1)
@@ -182,7 +182,7 @@ def _of_day(day: Columns, members: frozenset[str]) -> dict[str, Any]:
         "new_highs_365d": _how_many(mine["distance_high_365d"] == 0, mine["distance_high_365d"]),
         "new_lows_365d": _how_many(mine["distance_low_365d"] == 0, mine["distance_low_365d"]),
         "dispersion_1d": float(np.nanstd(returns)) if (~np.isnan(returns)).sum() > 1 else np.nan,
-        "average_correlation_btc_30d": _mean(mine["correlation_btc_30d"][~np.isin(mine["coin_id"], BITCOINS)]),
+        "average_correlation_btc_30d": _mean(mine["correlation_btc_30d"][~among(mine["coin_id"], BITCOINS)]),
         "median_volatility_30d": _median(mine["volatility_30d"]),
         **_movers(mine["coin_id"], returns),
         "_caps": dict(zip(mine["coin_id"], cap.tolist(), strict=True)),
@@ -224,8 +224,8 @@ def _dominance(mine: Columns, cap: NDArray[Any]) -> dict[str, float]:
     near = (mine["close_usd"] >= PEG[0]) & (mine["close_usd"] <= PEG[1])
     moving = ~(near & (mine["volatility_90d"] <= STABLE))
     made = {
-        "bitcoin_dominance": shares(np.isin(mine["coin_id"], BITCOINS), every),
-        "ether_dominance": shares(np.isin(mine["coin_id"], ETHERS), every),
+        "bitcoin_dominance": shares(among(mine["coin_id"], BITCOINS), every),
+        "ether_dominance": shares(among(mine["coin_id"], ETHERS), every),
         "herfindahl": shares(every, every) ** 2,
         "herfindahl_without_stablecoins": shares(every, moving) ** 2,
     }
@@ -246,7 +246,7 @@ def _movers(coins: NDArray[Any], returns: NDArray[Any]) -> dict[str, Any]:
 
 def _parts(mine: Columns, dominance: float) -> dict[str, float]:
     """What the parts of `fear_greed` rest on: the larger, the greedier."""
-    bitcoin = np.flatnonzero(np.isin(mine["coin_id"], BITCOINS))
+    bitcoin = np.flatnonzero(among(mine["coin_id"], BITCOINS))
     his = {name: float(mine[name][bitcoin[0]]) if len(bitcoin) else math.nan for name in (*_OF_BITCOIN, "close_usd")}
     highs = mine["distance_high_365d"]
     return {
