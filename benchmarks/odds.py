@@ -88,9 +88,9 @@ How to read a table:
   trades that had closed before its day; here they are those of the whole history, to its last day.
 - **rose in 30 days**: of these events, in how many the close 31 days later was over that of the day after the event.
   Beside it the **base rate**: the same share over all days on which the coin is not known to stand still. A signal
-  whose share is the base rate says nothing. Neighbouring events overlap, and coins rise and fall together: a few points of difference are
-  noise. The **30-day median** is that of these returns, beside that **of all days**. No costs, and not odds: no
-  trade lies behind it.
+  whose share is the base rate says nothing. Neighbouring events overlap, and coins rise and fall together: a few
+  points of difference are noise. The **30-day median** is that of these returns, beside that **of all days**. No
+  costs, and not odds: no trade lies behind it.
 - **followed**: the backtest over all coins in equal weights (`gold.backtests`, `coin_id` `*`): long from the close
   after an event upwards until the one after an event downwards (or for the days named), {fee} basis points of fee and
   {slip} of slippage a side, to the end of the last finished month. Holding pays for its one purchase. The excess is the

@@ -22,6 +22,7 @@ from coinlake.dashboard import queries
 from coinlake.dashboard.gold import Gold, look
 from coinlake.errors import ConfigError
 from coinlake.gold import backtests, market, market_summary, signals
+from coinlake.gold import health as gold_health
 from coinlake.gold.odds import ODDS
 from coinlake.lake import Lake
 from coinlake.portrait import BLOCKS, sparkline
@@ -141,7 +142,7 @@ def test_a_name_that_is_markup_stays_a_name() -> None:
         signals=[{**event(evil, rule=evil), "sentence": evil}],
         verdicts={(evil, "*"): verdict(False, evil)},
         freshness={**FRESH, "behind": [evil], "sources": [evil]},
-        health=[{evil: evil}],
+        health=[row(gold_health.TABLE, table_name=evil, reason=evil, verdict="hold")],
     )
     html = page(rows)
     assert evil not in html and "<script>alert" not in html

@@ -445,4 +445,4 @@ def _for(row: Row) -> list[str]:
         )
         if row.get(name)
     ]
-    return said or ["one row" if row["rows"] == 1 else f"{row['rows']} rows"]
+    return said or ["one row" if row["rows"] == 1 else f"{row['rows']:,} rows"]

@@ -68,7 +68,8 @@ with days as (
         sum(is_break::int) over (partition by coin_id, source order by day) as unit
     from indicators
 ), moved as (
-    select a.coin_id, a.day - 1 as day, b.close_usd > a.close_usd as rose, (a.volatility_30d >= {QUIET}) is not false as moves
+    select a.coin_id, a.day - 1 as day, b.close_usd > a.close_usd as rose,
+        (a.volatility_30d >= {QUIET}) is not false as moves
     from days a join days b on b.coin_id = a.coin_id and b.source = a.source and b.unit = a.unit
         and b.day = a.day + {AHEAD_DAYS}
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 from coinlake.report import words
 from coinlake.report.market import coloured, course, empty, named, near, section
@@ -84,21 +83,27 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _table(found: Sequence[Row]) -> str:
-    """Rows of any columns, as they are."""
+    """What `gold.health` says of the newest day, a line a table: those on hold, those that serve, and silver's."""
     if not found:
         return ""
-    head = "".join(f'<th class="l">{escape(name.replace("_", " "))}</th>' for name in found[0])
-    lines = "".join(
-        "<tr>" + "".join(f'<td class="l">{escape(_said(value))}</td>' for value in row.values()) + "</tr>"
-        for row in found
+    lines = "".join(map(_of_table, sorted(found, key=lambda row: (row["verdict"] or "~", str(row["table_name"])))))
+    head = (
+        '<th class="l">table</th><th class="l">verdict</th><th class="l">why</th><th class="far">rows</th>'
+        '<th class="far">coins</th><th class="far">refused</th>'
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
-    return f'<div class="card scroll" style="margin-top:12px">{table}</div>'
+    return f'<div class="card" style="margin-top:12px"><h3>Each table, on its newest day</h3>{table}</div>'
 
 
-def _said(value: Any) -> str:
-    if value is None:
-        return words.MISSING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+def _of_table(row: Row) -> str:
+    verdict = row["verdict"]
+    tone = {"serve": "up", "hold": "down"}.get(str(verdict), "flat")
+    coins = words.how_many(row["coins"])
+    if row["coins_expected"]:
+        coins = f"{coins} of {words.how_many(max(row['coins'] or 0, row['coins_expected']))}"
+    return (
+        f'<tr><td class="l name">{escape(str(row["table_name"]))}</td>'
+        f'<td class="l"><b class="{tone}">{escape(verdict or words.MISSING)}</b></td>'
+        f'<td class="l wrap">{escape(row["reason"] or "")}</td><td class="far">{words.how_many(row["rows"])}</td>'
+        f'<td class="far">{coins}</td><td class="far">{words.how_many(row["rejects"])}</td></tr>'
+    )

@@ -17,12 +17,11 @@ from coinlake.report.chances import Odds, Rose
 
 Row = Mapping[str, Any]
 
-_ALWAYS = (
+READS = (
     "gold.daily", "gold.indicators", "gold.market", "gold.market_summary", "gold.signals", "gold.backtests",
+    "gold.health",
 )  # fmt: skip
-HEALTH = "gold.health"
-READS = (*_ALWAYS, *(name for name in (HEALTH,) if name in catalog.entries()))
-"""The tables that the report rests on, those of them that there are."""
+"""The tables that the report rests on."""
 
 SPARK_DAYS, MARKET_DAYS = 90, 366
 ALL_COINS = "*"
@@ -112,8 +111,5 @@ select
 
 
 def _health(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """The newest rows of `gold.health`, whatever its columns are."""
-    if HEALTH not in READS:
-        return []
-    dated = " where day = (select max(day) from health)" if "day" in catalog.table(HEALTH).columns else ""
-    return _rows(con, f"from health{dated} order by all limit 60")
+    """The newest row of each table in `gold.health`."""
+    return _rows(con, "from health qualify row_number() over (partition by table_name order by day desc) = 1")

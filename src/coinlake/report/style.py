@@ -56,11 +56,12 @@ var(--rule);white-space:nowrap}
 td{padding:7px 0 7px 14px;border-bottom:1px solid var(--rule);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{padding-left:0}
 tbody tr:last-child td{border-bottom:0}
-.l{text-align:left}td.l.wrap{white-space:normal;min-width:12em}
+.l{text-align:left}td.l.wrap{white-space:normal;min-width:9em}
 td .sym{color:var(--faint);font-size:12.5px;text-transform:uppercase;margin-right:6px;display:inline-block}
 td.name{white-space:normal;overflow-wrap:anywhere;min-width:96px}
 .near{display:none}.facts td:first-child{width:17em}
 td .spark{width:104px;height:24px;margin-left:auto}
+.two td .spark{width:84px}.two td{padding-left:10px}
 .rules{columns:2;column-gap:12px}
 .rule{break-inside:avoid;margin-bottom:12px}
 .rule h3{display:flex;justify-content:space-between;gap:10px;align-items:baseline;margin-bottom:4px;font-size:15px}
