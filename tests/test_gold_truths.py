@@ -1,8 +1,9 @@
 """Truths over every table of gold, found by the catalogue: the past never changes, and bit by bit is what a rebuild is.
 
 The market is made up: coins that walk, one pegged to a dollar, one that is redenominated, one that dies, one with gaps
-and unknown prices; every day's list of it is seen. What was observed is fetched within the hour or so, so a history cut
-at a day is the lake as of the next morning.
+and unknown prices, one that nobody followed until it was added, past and all. Of the first weeks, and of some days, no
+list was seen. What was observed is fetched within the hour or so, so a history cut at a day is the lake as of the next
+morning.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coinlake import catalog
 from coinlake.engine import Engine, Frame, engine
@@ -25,15 +28,31 @@ from coinlake.gold.health import UNDATED
 from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from coinlake.table import Column, Date, Float64, String, Table
+from strategies import examples
 from test_gold import GOLD, SOURCES, D, H, Row, bring_up, daily_point, dicts, market, observe, stored
 
 START, DAYS = datetime(2021, 10, 1, tzinfo=UTC), 260
 WALKERS = ("bitcoin", "ethereum", "solana", "ada", "dot", "link", "near", "atom")
-COINS = (*WALKERS, "tether", "redone", "dead", "gappy")
-CUTS = (date(2022, 1, 8), date(2022, 3, 31))
-LAST = (START + (DAYS - 1) * D).date()
+COINS = (*WALKERS, "tether", "redone", "dead", "gappy", "added")
+ADDED = 170
+"""The number of the day on which the last of them was added, with its past."""
+UNSEEN = {*range(70), 110, 111, 140}
+"""Numbers of the days of which no list was seen."""
+CUT = date(2022, 3, 31)
+
+
+def day_of(number: int) -> date:
+    return (START + number * D).date()
+
+
+LAST = day_of(DAYS - 1)
 NOT_OF_THE_DAY = {"gold.health": ("known_at", "hours_behind")}
 """Columns that tell when one looked, which a cut changes by its nature."""
+COUNTS_COINS = ("gold.health",)
+"""Tables that count the coins followed, so that one more is one more on every day of its past."""
+OF_COINS = ("coin_id", "coin_a", "coin_b")
+AGAINST_THE_YEAR = {"gold.market": "fear_greed"}
+"""Columns (as they begin) that rank a day among those of its year, which may be biased though it is not."""
 
 
 # The market ----------------------------------------------------------------------------------------------------------
@@ -46,7 +65,7 @@ def closes() -> Mapping[str, Any]:
     together = random.normal(0, 0.02, DAYS)
     walked = {
         coin: 10.0 ** (4 - number) * np.exp(np.cumsum(together + random.normal(0, 0.03, DAYS)))
-        for number, coin in enumerate((*WALKERS, "redone", "dead", "gappy"))
+        for number, coin in enumerate((*WALKERS, "redone", "dead", "gappy", "added"))
     }
     walked["tether"] = 1 + np.round(random.normal(0, 0.0003, DAYS), 4)
     walked["tether"][100:130] = 1.0
@@ -64,18 +83,21 @@ def days(coins: Sequence[str] = COINS, first: int = 0, last: int = DAYS) -> list
     for number in range(first, last):
         at = START + (number + 1) * D
         caps = {coin: float(closes()[coin][number] * size[coin]) for coin in COINS if closes()[coin][number] > 0}
-        ranks = {coin: rank for rank, coin in enumerate(sorted(caps, key=lambda coin: -caps[coin]), start=1)}
+        listed = [coin for coin in caps if number not in UNSEEN and (coin != "added" or number >= ADDED)]
+        ranks = {coin: rank for rank, coin in enumerate(sorted(listed, key=lambda coin: -caps[coin]), start=1)}
         for coin in coins:
             price = float(closes()[coin][number])
-            if coin in ranks:
+            soon = START + (ADDED + 1) * D if coin == "added" and number < ADDED else at
+            if coin in caps:
                 about = {
                     "coin_id": coin,
                     "market_cap_usd": caps[coin],
                     "volume_24h_usd": caps[coin] / (20 + number % 7),
                 }
-                found.append(daily_point(at, price, fetched_at=at + H, **about))
+                found.append(daily_point(at, price, fetched_at=soon + H, **about))
                 seen = at + 12 * H
-                found.append(market(seen, price * 1.01, fetched_at=seen + H, rank=ranks[coin], **about))
+                if coin in ranks:
+                    found.append(market(seen, price * 1.01, fetched_at=seen + H, rank=ranks[coin], **about))
             elif coin == "gappy" and number % 2:
                 found.append(daily_point(at, None, coin_id=coin, fetched_at=at + H, flags="zero"))
     return found
@@ -86,32 +108,54 @@ def days(coins: Sequence[str] = COINS, first: int = 0, last: int = DAYS) -> list
 Rows = Mapping[str, list[Row]]
 
 
-def made(lake: Lake, day: date, on: str = "duckdb", planted: Sequence[Definition] = ()) -> Rows:
+def made(lake: Lake, day: date) -> Rows:
     """Every table of gold as of the morning after a day."""
+    return _only(lake, day, definitions(SOURCES))
+
+
+def _only(lake: Lake, day: date, wanted: Sequence[Definition]) -> Rows:
     at = datetime(day.year, day.month, day.day, tzinfo=UTC) + D + 2 * H
-    runs_on, streams = engine(on), dict[str, Any]()
-    for definition in [*definitions(SOURCES), *planted]:
+    runs_on, streams = engine("duckdb"), dict[str, Any]()
+    for definition in wanted:
         streams[definition.table.name] = make(lake, definition, runs_on, SOURCES, None, at, streams)
     return {name: dicts(stream) for name, stream in streams.items()}
 
 
 def changed(tables: Sequence[Table], before: Rows, after: Rows, cut: date) -> list[str]:
-    """The tables with a day whose rows up to a cut are others on the longer history, with the first that is."""
+    """The tables with a day whose rows up to a cut are others on the longer history. Where a coin was added with its
+    past, its own rows are new, and those that say `survivorship_biased` compare with it.
+    """
+    added = _coins(after, cut) - _coins(before, cut)
     return [
         table.name
         for table in tables
         if table.dated_by
-        and differing(table, _until(table, before[table.name], cut), _until(table, after[table.name], cut))
+        and not (added and table.name in COUNTS_COINS)
+        and differing(table, *(_until(table, rows[table.name], cut, added) for rows in (before, after)))
     ]
 
 
-def _until(table: Table, rows: list[Row], cut: date) -> list[Row]:
+def _coins(rows: Rows, cut: date) -> set[str]:
+    return {row["coin_id"] for row in rows["gold.daily"] if row["day"] <= cut}
+
+
+def _until(table: Table, rows: list[Row], cut: date, added: set[str]) -> list[Row]:
     left_out = NOT_OF_THE_DAY.get(table.name, ())
+    ranked = AGAINST_THE_YEAR.get(table.name) if added else None
     return [
-        {name: value for name, value in row.items() if name not in left_out}
+        {
+            name: value
+            for name, value in row.items()
+            if name not in left_out and not (ranked and name.startswith(ranked))
+        }
         for row in rows
-        if row[str(table.dated_by)] <= cut and row.get("table_name") not in UNDATED
+        if row[str(table.dated_by)] <= cut and row.get("table_name") not in UNDATED and not _compares(row, added)
     ]
+
+
+def _compares(row: Row, added: set[str]) -> bool:
+    """Whether a row is of a coin that was added, or compares with coins of which only those followed are known."""
+    return bool(added) and bool(row.get("survivorship_biased") or added & {row.get(name) for name in OF_COINS})
 
 
 def differing(table: Table, some: list[Row], others: list[Row]) -> list[tuple[Any, ...]]:
@@ -140,6 +184,28 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
+Known = Callable[[date], Rows]
+"""What was known as of the morning after a day."""
+
+
+@pytest.fixture(scope="module")
+def known(whole: Lake) -> Known:
+    """Every table of gold."""
+    return cache(partial(made, whole))
+
+
+def past_stays(known: Known, tables: Sequence[Table]) -> Callable[[], None]:
+    """The truth, for whatever days are drawn: as known on the last day before a coin was added, and at the end."""
+
+    @examples(6, shrinks=False)
+    @given(st.integers(20, DAYS - 2).map(day_of))
+    def holds(cut: date) -> None:
+        for later in (day_of(ADDED - 1), LAST):
+            assert cut >= later or changed(tables, known(cut), known(later), cut) == [], f"{cut}, from {later}"
+
+    return holds
+
+
 PLANTED = Table(
     "gold.planted",
     key=("coin_id", "day"),
@@ -159,7 +225,7 @@ def tomorrow(close: Any) -> Any:
 
 
 def centred(close: Any) -> Any:
-    return np.convolve(close, np.ones(3) / 3, "same")
+    return np.convolve(close, np.ones(3) / 3)[1:-1]
 
 
 def full_sample(close: Any) -> Any:
@@ -171,49 +237,51 @@ def planting(of: Callable[[Any], Any]) -> Definition:
 
     def build(read: Mapping[str, Frame], sources: Sequence[str], runs_on: Engine) -> Frame:
         found = arrays(runs_on, read["gold.daily"].select("coin_id", "day", "close_usd"), ("coin_id", "day"))
-        value = np.concatenate([of(found["close_usd"][found["coin_id"] == coin]) for coin in sorted(COINS)])
+        value = np.concatenate(
+            [of(found["close_usd"][found["coin_id"] == coin]) for coin in np.unique(found["coin_id"])]
+        )
         return frame_of(runs_on, {"coin_id": found["coin_id"], "day": found["day"], "value": value})
 
     return Definition(PLANTED, (catalog.table("gold.daily"),), build, 1)
 
 
-@pytest.mark.slow(seconds=20)
-def test_the_past_never_changes_when_days_are_added(whole: Lake) -> None:
-    histories = [made(whole, day) for day in (*CUTS, LAST)]
-    for cut, before in zip(CUTS, histories, strict=False):
-        for after in histories[CUTS.index(cut) + 1 :]:
-            assert changed(GOLD, before, after, cut) == [], cut
-    assert all(histories[-1][table.name] for table in GOLD)
-    assert {row["rule"] for row in histories[-1]["gold.signals"]} >= {"golden_cross", "mean_reversion", "momentum"}
+@pytest.mark.slow(seconds=30)
+def test_the_past_never_changes_when_days_are_added(known: Known) -> None:
+    past_stays(known, GOLD)()
+    assert all(known(LAST)[table.name] for table in GOLD)
+    assert {row["rule"] for row in known(LAST)["gold.signals"]} >= {"golden_cross", "mean_reversion", "momentum"}
+
+
+@pytest.mark.slow(seconds=5)
+def test_what_compares_with_survivors_changes_when_a_coin_is_added(known: Known) -> None:
+    """And says so: of the market, the days of which no list was seen."""
+    cut = day_of(ADDED - 1)
+    before, after = ({row["day"]: row for row in known(day)["gold.market"] if row["day"] <= cut} for day in (cut, LAST))
+    others = [day for day, row in before.items() if row["universe_coins"] != after[day]["universe_coins"]]
+    assert others == [day for day, row in before.items() if row["survivorship_biased"]]
+    assert others == [day_of(0), *(day_of(number + 1) for number in sorted(UNSEEN))]
 
 
 @pytest.mark.parametrize("of", [tomorrow, centred, full_sample])
 def test_a_table_that_looks_ahead_is_caught(whole: Lake, of: Callable[[Any], Any]) -> None:
-    planted = planting(of)
-    needed = [each for each in definitions(SOURCES) if each.table.name == "gold.daily"]
-    assert changed([PLANTED], *(_only(whole, day, [*needed, planted]) for day in (CUTS[1], LAST)), CUTS[1]) == [
-        "gold.planted"
-    ]
+    with pytest.raises(AssertionError, match=r"gold\.planted"):
+        past_stays(_planted(whole, of), [PLANTED])()
 
 
+@pytest.mark.slow(seconds=5)
 def test_a_table_that_looks_back_is_not_caught(whole: Lake) -> None:
+    past_stays(_planted(whole, lambda close: np.r_[math.nan, close[:-1]]), [PLANTED])()
+
+
+def _planted(whole: Lake, of: Callable[[Any], Any]) -> Known:
     needed = [each for each in definitions(SOURCES) if each.table.name == "gold.daily"]
-    planted = planting(lambda close: np.r_[math.nan, close[:-1]])
-    assert changed([PLANTED], *(_only(whole, day, [*needed, planted]) for day in (CUTS[1], LAST)), CUTS[1]) == []
-
-
-def _only(lake: Lake, day: date, wanted: Sequence[Definition]) -> Rows:
-    at = datetime(day.year, day.month, day.day, tzinfo=UTC) + D + 2 * H
-    runs_on, streams = engine("duckdb"), dict[str, Any]()
-    for definition in wanted:
-        streams[definition.table.name] = make(lake, definition, runs_on, SOURCES, None, at, streams)
-    return {name: dicts(stream) for name, stream in streams.items()}
+    return cache(partial(_only, whole, wanted=[*needed, planting(of)]))
 
 
 @pytest.mark.slow(seconds=10)
 def test_a_lake_as_of_a_day_is_the_lake_that_knew_no_more(whole: Lake, tmp_path: Path) -> None:
     """Of the tables without a day as well."""
-    cut = CUTS[1]
+    cut = CUT
     at = datetime(cut.year, cut.month, cut.day, tzinfo=UTC) + D + 2 * H
     short = Lake.at(str(tmp_path / "short"))
     observe(short, *(row for row in days() if row["fetched_at"] <= at))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import talib
+from formulas import SAID
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -298,17 +299,38 @@ def test_a_window_is_the_same_wherever_the_arrays_begin(values: list[float], len
 # On real histories ---------------------------------------------------------------------------------------------------
 
 
+PAGE = Path(__file__).parents[1] / "docs" / "indicators.md"
+
+
 def test_the_page_of_indicators_is_what_real_histories_say(shared: Path) -> None:
-    """The script fails where TA-Lib disagrees by more than 1e-9; differences are compared by their size."""
-    here = Path(__file__).parents[1]
+    """The script fails where TA-Lib or a plain calculation disagrees; differences are compared by their size."""
     script = [sys.executable, "benchmarks/agreement.py", str(shared / "coingecko" / "histories")]
-    ran = subprocess.run(script, cwd=here, capture_output=True, text=True, check=False)
+    ran = subprocess.run(script, cwd=PAGE.parents[1], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    digits = re.compile(r"\d(?=e[+-]\d\d )")
-    page = (here / "docs" / "indicators.md").read_text()
-    assert [digits.sub("n", line)[:80] for line in ran.stdout.splitlines()] == [
-        digits.sub("n", line)[:80] for line in page.splitlines()
-    ]
+    sized = [re.sub(r"\d(?=e-\d\d )", "n", text) for text in (ran.stdout, PAGE.read_text())]
+    assert sized[0].splitlines() == sized[1].splitlines()
+
+
+def test_the_page_of_indicators_tells_the_formula_of_every_column() -> None:
+    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    told = {cells[0].strip("`"): cells[1:] for cells in rows}
+    assert len(told) == len(rows)
+    assert told.keys() == SAID.keys() == indicators.TABLE.columns.keys()
+    for name, cells in told.items():
+        formula, begins_with, first, converged = (cell.strip() for cell in cells[:4])
+        assert formula and begins_with and converged and first.startswith("day "), name
+
+
+def test_every_column_begins_and_has_converged_on_the_day_that_the_page_tells() -> None:
+    x = walk(450)
+    ours = made(days(x, volume_24h_usd=walk(450, seed=3)), days(walk(450, seed=2), "bitcoin"))
+    mine = {name: values[ours["coin_id"] == "acoin"] for name, values in ours.items()}
+    for name, said in SAID.items():
+        known = ~np.isnan(mine[name]) if mine[name].dtype.kind == "f" else np.ones(len(x), dtype=bool)
+        assert known[said.first - 1 :].all() and not known[: said.first - 1].any(), name
+        if isinstance(said.converged, int):
+            flag = mine[f"{'macd' if name.startswith('macd') else name}_converged"].astype(bool)
+            assert flag.argmax() + 1 == said.converged, name
 
 
 def test_aave_gains_nothing_by_its_redenomination(shared: Path) -> None:

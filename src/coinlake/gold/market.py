@@ -14,6 +14,8 @@ is not believed: the close times the supply of the last day that was, of a week 
 the 365 days up to the day: momentum (bitcoin's close over its 50-day average), volatility (bitcoin's over 30 days,
 turned round), breadth (share of coins above their 50-day average), strength (new 365-day highs less new lows, of the
 coins), dominance (bitcoin's share of the universe, turned round: money flees into bitcoin). All weigh the same.
+`survivorship_biased` is of the day alone, and the year may hold days that are so: a coin that is added with its past
+may move the composite of a day whose own universe is known.
 """
 
 from __future__ import annotations
