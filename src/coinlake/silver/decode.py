@@ -256,7 +256,9 @@ def _whole(shape: str, fields: int) -> str:
     """SQL for an element's shape; an array that has no place for the last of its fields tells its length instead."""
     if shape != "ARRAY":
         return "shape"
-    return f"case when shape = 'ARRAY' and types[{fields}] is null then 'ARRAY of ' || json_array_length(e) else shape end"
+    return (
+        f"case when shape = 'ARRAY' and types[{fields}] is null then 'ARRAY of ' || json_array_length(e) else shape end"
+    )
 
 
 def _value(place: int, field: Field) -> str:
