@@ -32,6 +32,9 @@ RULES = {
     "wrong_type": "a value of another JSON type than it should have",
 }
 
+ABSENCES = ("coin_missing", "day_missing", "no_points")
+"""Rules that find nothing wrong with an answer: it says that the service has nothing to tell."""
+
 TABLE = observations(
     "silver.rejects",
     key=("bronze_object", "line", "path", "rule"),
