@@ -90,9 +90,9 @@ def asking(
         yield Setup(client, service, clocks)
 
 
-def fetched(script: Script, deadline_s: float = DEADLINE_S) -> Fetched:
+def fetched(script: Script, deadline_s: float = DEADLINE_S, call: Call = CALL) -> Fetched:
     with asking(script, deadline_s=deadline_s) as setup:
-        return setup.client.fetch(CALL)
+        return setup.client.fetch(call)
 
 
 # Pace ----------------------------------------------------------------------------------------------------------------
@@ -677,7 +677,7 @@ def test_an_answer_in_between_starts_the_count_and_our_patience_anew() -> None:
     for between in (GOOD, as_json({"error": "coin not found"}, 404)):
         failing = [Reply(500)] * ATTEMPTS
         with asking([GOOD, *failing, *failing, between, *failing, *failing, between]) as setup:
-            assert not any([setup.client.fetch(CALL).stops for _ in range(7)])
+            assert not any([setup.client.fetch(CHART).stops for _ in range(7)])
 
 
 def test_many_unknown_coins_in_a_row_do_not_stop_a_run_that_was_answered() -> None:
@@ -811,9 +811,18 @@ def test_every_error_body_seen_in_the_wild_ends_a_run_within_150_s(shared: Path)
 def test_codes_win_over_statuses_and_a_wrong_path_is_not_a_missing_coin(
     status: int, body: bytes, kind: type[CoinlakeError]
 ) -> None:
-    came = fetched(Reply(status, body))
+    came = fetched(Reply(status, body), call=CHART)
     assert type(came.failure) is kind
     assert came.stops is (kind is not MissingError)
+
+
+def test_a_coin_not_found_where_no_coin_was_named_is_a_wrong_address() -> None:
+    for path in ("/coins/list", "/coins/markets", "/global", "/simple/price"):
+        with asking(as_json({"error": "coin not found"}, 404)) as setup:
+            came = setup.client.fetch(Call("any", path, {}, "to see"))
+        assert (type(came.failure), came.stops) == (ConfigError, True)
+        assert "COINLAKE_API_URL" in str(came.failure)
+        assert "leave it out" not in str(came.failure)
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coinlake import catalog, errors
-from coinlake.cli import EXIT_CODES, INTERRUPTED, Asked, _ends, main
+from coinlake.cli import EXIT_CODES, INTERRUPTED, Asked, _ends, _metavar, main
 from coinlake.plain import sentence, to_json
 from coinlake.progress import WAIT, Progress
 from coinlake.screen import Screen, Step, duration, mode_of, write_csv, write_json
+from coinlake.settings import SETTINGS
 
 SRC = Path(__file__).parents[1] / "src"
 NOON = datetime(2022, 2, 1, 12, tzinfo=UTC)
@@ -116,6 +117,12 @@ def test_the_help_names_every_exit_code_there_is(tmp_path: Path) -> None:
         assert f"• {code}: " in shown
 
 
+def test_the_help_asks_for_a_root_only_where_one_is_wanted() -> None:
+    places = {name for name, setting in SETTINGS.items() if _metavar(setting.should_be) == "ROOT"}
+    assert places <= {"lake", "bronze", "silver", "gold", "api_key", "storage_options"}
+    assert _metavar(SETTINGS["fee_bp"].should_be) == _metavar(SETTINGS["slippage_bp"].should_be) == "X"
+
+
 def test_no_command_at_all_shows_the_help(tmp_path: Path) -> None:
     done = coinlake(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -139,6 +146,8 @@ def test_the_version_is_told_before_and_after_the_command(args: tuple[str, ...],
         ("rebuild", "--layer", "bronze"),
         ("query",),
         ("query", "select 1", "--format", "xml"),
+        ("query", "select 1", "--format", "csv", "--json"),
+        ("--json", "query", "select 1", "--format", "table"),
         ("query", "select 1", "--as-of", "yesterday"),
         ("import", "--source", "mine"),
         ("import", "a.csv", "--source", "mine", "--time-is", "later"),
@@ -514,6 +523,8 @@ def test_a_table_for_the_eye_shows_the_first_hundred_rows_and_says_so(tmp_path: 
     ("args", "words"),
     [
         (("query", "selec 1"), "syntax error"),
+        (("query", "select 1; select 2"), "one at a time"),
+        (("query", "pivot (select 1 as a) on a; from gold.daily"), "one at a time"),
         (("query", "select * from gold.dayly"), "dayly"),
         (("query", "select 1", "--output", "nowhere/out"), "no folder nowhere"),
         (("describe", "gold.dayly"), "gold.daily"),

@@ -242,6 +242,7 @@ def test_a_coin_that_the_service_does_not_know_is_told_and_stops_nothing(lake: L
     wish = Wish(datasets=("history", "candles"), coins=COINS, days=364)
     done = run(lake, source, wish)
     assert (done.unknown_coins, done.failure) == (("celo",), None)
+    assert done.refused == (("celo", "coins_market_chart", AT + timedelta(days=1)),)
     assert source.coins.count("celo") == 1
     assert source.coins.count("eos") == 2
 

@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 import talib
 
+from coinlake.answer import to_moment
 from coinlake.cli import main
 from coinlake.engine import engine
 from coinlake.lake import Lake
@@ -39,7 +40,7 @@ from lakes import (
     rows_twice,
     versions,
 )
-from servers import Replay, Reply, Request, closed_port, replay, scripted
+from servers import Replay, Reply, Request, as_json, closed_port, replay, scripted
 
 NOW, LATER = "2022-02-01T00:45:00Z", "2022-02-03T00:45:00Z"
 WHOLE = ("run", "--top", "25", "--days", "364")
@@ -754,6 +755,52 @@ def test_a_coin_that_nobody_knows_is_said_recorded_and_not_asked_for_again(
         assert len(server.requests) == asked
     assert ("coin_missing", "nosuchcoin") in rejected(lake.lake)
     assert coins_with_history(lake.lake) == {"bitcoin"}
+
+
+def test_a_history_answered_404_is_told_with_when_it_is_asked_for_again(
+    service: Replay, tmp_path: Path, inside: Inside
+) -> None:
+    def script(request: Request) -> Reply:
+        if request.path.endswith("/coins/bitcoin/market_chart"):
+            return as_json({"error": "coin not found"}, 404)
+        return relayed(service, request)
+
+    words = ("run", "--coins", "bitcoin,celo", "--days", "5", "--datasets", "markets,history")
+    until, refused = "2022-02-02T00:45:00Z", {"coin_id": "bitcoin", "endpoint": "coins_market_chart"}
+    with scripted(script) as server:
+        lake = program(tmp_path, server.url)
+        told = done(inside(lake, *words)).out
+        as_json_too = done(inside(program(tmp_path / "other", server.url), *words, "--json")).json
+    assert f"bitcoin (market_chart): answered 404, not asked for again before {until}" in told
+    assert as_json_too["refused"] == [{**refused, "asked_again_at": until}]
+    (record,) = inside(lake, "query", "select refused from silver.runs where ended_at is not null", "--json").json
+    (said,) = json.loads(record["refused"])
+    assert (said["coin_id"], said["endpoint"], to_moment(said["asked_again_at"])) == (
+        "bitcoin", "coins_market_chart", to_moment(until),
+    )  # fmt: skip
+    (shown,) = inside(lake, "status", "--json").json["not_asked_for"]
+    assert shown == {**refused, "asked_again_at": until, "refused_at": NOW}
+    assert inside(lake.but(now=until), "status", "--json").json["not_asked_for"] == []
+    assert "bitcoin (until 2022-02-02 00:45 UTC)" in inside(lake, "ingest", "--dry-run", *words[1:]).out
+
+
+def test_a_service_whose_answers_hold_nothing_ends_the_run_as_the_source_s_fault(
+    tmp_path: Path, inside: Inside
+) -> None:
+    words = ("run", "--coins", "bitcoin", "--days", "5")
+    with scripted(Reply()) as server:
+        ended = inside(program(tmp_path, server.url), *words)
+    assert ended.code == 4
+    assert f"answered {len(server.requests)} times, nothing of it could be used" in ended.err
+    assert "silver.rejects" in ended.err and "COINLAKE_API_URL" in ended.err
+    assert rejected(tmp_path / "data")
+
+
+def test_answers_that_only_say_what_the_service_lacks_are_no_fault_of_its(tmp_path: Path, inside: Inside) -> None:
+    nothing: dict[str, list[object]] = {"prices": [], "market_caps": [], "total_volumes": []}
+    words = ("run", "--coins", "nosuchcoin", "--days", "5", "--datasets", "markets,history")
+    with scripted(lambda request: as_json(nothing if "market_chart" in request.path else [])) as server:
+        assert done(inside(program(tmp_path, server.url), *words))
 
 
 def test_a_damaged_object_is_told_and_what_it_held_is_fetched_again(

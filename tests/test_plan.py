@@ -381,9 +381,9 @@ def test_no_coin_is_looked_up_when_none_is_needed() -> None:
 
 def test_a_coin_that_the_service_did_not_know_lately_is_not_asked_for_and_that_is_said() -> None:
     wish = Wish(coins=("bitcoin", "nonsense"))
-    planned = plan(wish, Known(unknown_coins=frozenset({"nonsense"})), AT)
+    planned = plan(wish, Known(unknown_coins={"nonsense": AT + DAY}), AT)
     assert not any("nonsense" in f"{call.path} {call.params.get('ids')}" for call in planned.calls)
-    assert "nonsense" in planned.notes[0]
+    assert f"nonsense (until {AT + DAY:%Y-%m-%d %H:%M} UTC)" in planned.notes[0]
 
 
 # The budget --------------------------------------------------------------------------------------------------------

@@ -616,6 +616,29 @@ def test_a_value_of_another_type_is_refused_alone(value: Any) -> None:
     assert row["price_usd"] is None and row["market_cap_usd"] == given[3]["market_cap"]
 
 
+@pytest.mark.parametrize("on", ENGINES)
+def test_a_point_or_candle_that_is_too_short_is_refused_and_no_row(on: str) -> None:
+    ms = 1643587200000
+    body = {"prices": [[], [ms], [ms, None]], "market_caps": [[ms, 5.0]], "total_volumes": [[ms + 1]]}
+    result = found(chart(body), candles([[ms], [ms, 1, 1, 1], [ms, 1, 1, 1, None]]), on=on)
+    assert result.ruled("unexpected_shape") == ["$.prices[0]", "$.prices[1]", "$.total_volumes[0]", "$[0]", "$[1]"]
+    assert {row["detail"] for row in result.rejects if row["path"] == "$.prices[1]"} == {
+        "expected ARRAY of 2, got ARRAY of 1"
+    }
+    assert [(row["price_usd"], row["market_cap_usd"]) for row in result["prices"]] == [(None, 5.0)]
+    assert [row["close_usd"] for row in result["candles"]] == [None]
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999"])
+def test_a_number_that_no_float64_holds_is_refused_as_too_large(number: bytes) -> None:
+    ms = 1643587200000
+    body = b'{"prices":[[%d,%s]],"market_caps":[[%d,5.0]],"total_volumes":[[%d,5.0]]}' % (ms, number, ms, ms)
+    result = found(chart(body))
+    (reject,) = [row for row in result.rejects if row["path"] == "$.prices[0][1]"]
+    assert (reject["rule"], reject["detail"]) == ("not_finite", "larger than a float64 can be")
+    assert [(row["price_usd"], row["market_cap_usd"]) for row in result["prices"]] == [(None, 5.0)]
+
+
 def test_a_value_out_of_its_range_is_refused_alone_and_named_by_its_place() -> None:
     given = json.loads(read(MARKETS))
     given[3]["current_price"] = -1
@@ -631,12 +654,12 @@ def test_a_value_out_of_its_range_is_refused_alone_and_named_by_its_place() -> N
 def test_a_row_without_what_it_cannot_do_without_is_refused_whole() -> None:
     result = found(
         markets([{"id": None, "last_updated": "2022-01-31T00:00:00Z"}, {"id": "x", "last_updated": None}]),
-        chart({"prices": [[None, 1.0], []], "market_caps": [], "total_volumes": []}),
+        chart({"prices": [[None, 1.0]], "market_caps": [], "total_volumes": []}),
         candles([[None, 1, 1, 1, 1]]),
         quick_look({"bitcoin": {"usd": None}}),
     )
     assert not any(result.tables.values())
-    assert {"$[0].id", "$[1].last_updated", "$.prices[0][0]", "$.prices[1][0]", "$[0][0]", '$."bitcoin".usd'} <= set(
+    assert {"$[0].id", "$[1].last_updated", "$.prices[0][0]", "$[0][0]", '$."bitcoin".usd'} <= set(
         result.ruled("missing")
     )
 

@@ -193,12 +193,15 @@ def _option(name: str) -> Any:
     return Annotated[str | None, option]
 
 
+_METAVARS = {"whole number": "N", "number from": "X", "commas": "A,B", "moment": "MOMENT", "address": "URL"}
+
+
 def _metavar(should_be: str) -> str:
     """What stands for a value in the help, from the words for what it should be."""
     if should_be.startswith("one of "):
         choices = should_be.removeprefix("one of ").replace(", ", "|")
         return choices if len(choices) < 20 else "NAME"
-    for words, metavar in (("whole number", "N"), ("commas", "A,B"), ("moment", "MOMENT"), ("address", "URL")):
+    for words, metavar in _METAVARS.items():
         if words in should_be:
             return metavar
     return "ROOT"
@@ -713,11 +716,7 @@ def query(
     ] = None,
 ) -> None:
     """Ask silver and gold a question in SQL (DuckDB's)."""
-    form = format_ or ("json" if door.as_json else "table")
-    if form not in {"table", "csv", "json", "parquet"}:
-        raise typer.BadParameter(f"{form!r} is none of table, csv, json, parquet", param_hint="--format")
-    if form == "parquet" and output is None and sys.stdout.isatty():
-        raise typer.BadParameter("Parquet is not for reading; give a file", param_hint="--output")
+    form = _form(format_, door.as_json, output)
     question = sys.stdin.read() if sql == "-" else sql
     at = _when(as_of)
     with _asking():
@@ -726,6 +725,18 @@ def query(
             _write(door, form, rows)
         else:
             _write_file(door, form, rows, output)
+
+
+def _form(wanted: str | None, as_json: bool, output: Path | None) -> str:
+    """How a query's rows are written, once it is seen that this can be done."""
+    form = wanted or ("json" if as_json else "table")
+    if form not in {"table", "csv", "json", "parquet"}:
+        raise typer.BadParameter(f"{form!r} is none of table, csv, json, parquet", param_hint="--format")
+    if as_json and form != "json" and output is None:
+        raise typer.BadParameter(f"{form} is not what --json asks for; leave one of them out", param_hint="--format")
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise typer.BadParameter("Parquet is not for reading; give a file", param_hint="--output")
+    return form
 
 
 @contextmanager

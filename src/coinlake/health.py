@@ -12,7 +12,7 @@ from coinlake.duck import connect
 from coinlake.errors import LakeError
 from coinlake.lake import Lake
 from coinlake.pipeline import behind, endpoint_of, landed
-from coinlake.survey import RUNS, credits, known_runs
+from coinlake.survey import RUNS, credits, known_runs, refused
 from coinlake.table import Table, Type
 
 LAST_RUNS = 5
@@ -62,7 +62,7 @@ def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
     runs = known_runs(lake)
     daily = catalog.table("gold.daily")
     last_day = _one(lake, daily, "select max(day) from looked_at")[0]
-    refused = _all(
+    by_rule = _all(
         lake, catalog.table("silver.rejects"), "select rule, count(*) from looked_at group by all order by 1"
     )
     used = credits(lake, runs, lambda began: (began.year, began.month) == (now.year, now.month))
@@ -73,7 +73,8 @@ def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
         "hours_behind": _hours_behind(last_day, now),
         "tables": tables(lake),
         "gaps": gaps(lake),
-        "rejects": dict(refused),
+        "not_asked_for": refused(runs, now),
+        "rejects": dict(by_rule),
         "pending_objects": len(landed(lake)),
         "runs": [{name: run[name] for name in _SHOWN} for run in runs[: -LAST_RUNS - 1 : -1]],
         "credits_this_month": {"used": used, "budget": monthly_credits or None},

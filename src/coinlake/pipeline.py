@@ -21,8 +21,9 @@ from coinlake import catalog, meter
 from coinlake.answer import Answer, to_moment, to_text, unpack
 from coinlake.bronze.ingest import Ingested, Source, ingest
 from coinlake.bronze.plan import Wish
+from coinlake.duck import quoted
 from coinlake.engine import Engine
-from coinlake.errors import ConflictError, LakeError
+from coinlake.errors import ConflictError, LakeError, SourceError
 from coinlake.gold.analyze import Definition, Made, analyze, is_due
 from coinlake.gold.scope import Scope
 from coinlake.lake import Lake, epoch_of, transactions
@@ -59,7 +60,10 @@ class Run:
 
 @dataclass
 class Done:
-    """What a run has done so far; the run's record, and what a person is shown, are made of it."""
+    """What a run has done so far; the run's record, and what a person is shown, are made of it.
+
+    `useful` are the bronze objects of which something became a row, `useless` those of which something was refused.
+    """
 
     ingested: Ingested | None = None
     objects: int = 0
@@ -71,6 +75,8 @@ class Done:
     exports: list[str] = field(default_factory=list)
     meter_before: Mapping[str, int] = field(default_factory=meter.reading)
     left: list[str] = field(default_factory=list)
+    useful: set[str] = field(default_factory=set)
+    useless: set[str] = field(default_factory=set)
 
 
 GoesOn = Callable[[], bool]
@@ -204,6 +210,7 @@ def clean_answers(lake: Lake, engine: Engine, batch: Mapping[str, list[Answer]],
     _append_rejects(lake, [each.rejects for each in observed], by_table.pop(rejects.TABLE, []), done)
     for table, paths in by_table.items():
         found = [each.rows for each in observed if each.table is table]
+        done.useful.update(*map(_objects, found))
         added = lake.append(table, _together(found) if found else lake.read(table, where="false"), paths)
         done.rows[table.name] = done.rows.get(table.name, 0) + added
         done.versions[table.name] = lake.version(table)
@@ -212,13 +219,34 @@ def clean_answers(lake: Lake, engine: Engine, batch: Mapping[str, list[Answer]],
 
 def _append_rejects(lake: Lake, found: list[duckdb.DuckDBPyRelation], unread: list[str], done: Done) -> None:
     refused = _together(found)
-    named = {row[0] for row in refused.project("bronze_object").distinct().fetchall()}
+    named = _objects(refused)
+    done.useless |= _objects(refused.filter(f"rule not in ({', '.join(map(quoted, rejects.ABSENCES))})"))
     if not named and not unread:
         return
     if lake.append(rejects.TABLE, refused, named.union(unread)):
         for rule, count in refused.aggregate("rule, count(*)", "rule").fetchall():
             done.rejects[rule] = done.rejects.get(rule, 0) + count
         done.versions[rejects.TABLE.name] = lake.version(rejects.TABLE)
+
+
+def _objects(rows: duckdb.DuckDBPyRelation) -> set[str]:
+    """The bronze objects that rows come from."""
+    return {row[0] for row in rows.project("bronze_object").distinct().fetchall()}
+
+
+def unusable(done: Done) -> SourceError | None:
+    """What is to be said of a service that answers, and never with anything that can be used; None where it did, or
+    where what it said has not all been cleaned. That it lacks a coin, or days of it, can be used.
+    """
+    fetched = done.ingested
+    if fetched is None or done.left or done.useful.intersection(fetched.objects):
+        return None
+    if not done.useless.intersection(fetched.objects):
+        return None
+    times = "once" if fetched.answers == 1 else f"{fetched.answers} times"
+    return SourceError(
+        f"the service answered {times}, nothing of it could be used: look at silver.rejects, or check COINLAKE_API_URL"
+    )
 
 
 def _table_of(path: str) -> Table:
@@ -351,6 +379,9 @@ def end(lake: Lake, run: Run, done: Done, ended_at: datetime, lasted_s: float, f
         "versions": json.dumps(done.versions, sort_keys=True),
         "operations": json.dumps(meter.since(done.meter_before)),
         "unknown_coins": ",".join(fetched.unknown_coins),
+        "refused": json.dumps(
+            [{**each._asdict(), "asked_again_at": to_text(each.asked_again_at)} for each in fetched.refused]
+        ),
         "history_days": fetched.days_learnt,
         "unavailable": json.dumps([asdict_of(each) for each in fetched.unavailable]),
     }

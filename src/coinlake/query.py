@@ -61,8 +61,12 @@ def query(
 
 
 def _demand_a_question(con: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Refuse what would write, before anything of it is carried out. (A PIVOT is a CREATE and a SELECT to DuckDB.)"""
+    """Refuse what would write, before anything of it is carried out, and several questions: the last alone would be
+    answered. (A PIVOT is a CREATE and a SELECT to DuckDB.)
+    """
     kinds = [statement.type.name for statement in con.extract_statements(sql)]
+    if sum(kind in _ASKS for kind in kinds) > 1:
+        raise ConfigError("these are several questions at once: ask them one at a time")
     if not kinds or kinds[-1] not in _ASKS or not {*kinds} <= {*_ASKS, "CREATE"}:
         raise ConfigError("the query gives no rows: ask with SELECT")
 

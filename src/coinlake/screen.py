@@ -381,11 +381,18 @@ def run_view(report: Mapping[str, Any]) -> RenderableType:
             "rows": [f"{name} {count:,}" for name, count in report["rows"].items() if count] or "nothing new",
             "rejects": report["rejects"],
             "missing": ", ".join(report["missing"]),
+            "refused": [_refused(each) for each in report["refused"]],
             "unavailable": [_row(each) for each in report["unavailable"]],
             "notes": report["notes"],
             "exports": report["exports"],
         }
     )
+
+
+def _refused(call: Mapping[str, Any]) -> str:
+    """A call about a coin that the service does not know, in words."""
+    what = call["endpoint"].removeprefix("coins_")
+    return f"{call['coin_id']} ({what}): answered 404, not asked for again before {call['asked_again_at']}"
 
 
 def import_view(report: Mapping[str, Any]) -> RenderableType:

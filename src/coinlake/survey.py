@@ -14,7 +14,7 @@ from coinlake import catalog
 from coinlake.answer import Answer, to_moment, to_text, unpack
 from coinlake.bronze import call as ask
 from coinlake.bronze.ingest import frozen_universe, received
-from coinlake.bronze.plan import Known, Wish, days_of
+from coinlake.bronze.plan import UNKNOWN_FOR, Known, Wish, days_of
 from coinlake.duck import bring, glance, quoted
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
@@ -28,10 +28,12 @@ _DAY = timedelta(days=1)
 _FRESH_FOR = 2 * _DAY
 """How far back a last fetch is looked for: nothing is due later than after a day."""
 _LEARNT_FOR = 30 * _DAY
-_UNKNOWN_FOR = _DAY
 
 _MOMENTS = ("began_at", "ended_at")
-_TEXTS = ("run", "command", "outcome", "message", "credits", "unknown_coins", "history_days", "unavailable", "plan")
+_TEXTS = (
+    *("run", "command", "outcome", "message", "credits", "plan"),
+    *("unknown_coins", "refused", "history_days", "unavailable"),
+)
 
 _ENDPOINTS = {
     ask.MARKETS: ("silver.markets", "coin_id"),
@@ -196,9 +198,21 @@ def _answered(lake: Lake, killed: list[str]) -> int:
     return sum(answer.status == 200 for path in paths for answer in _answers(lake, path))
 
 
-def _unknown(runs: Iterable[Record], at: datetime) -> frozenset[str]:
-    lately = [run for run in runs if run["began_at"] > at - _UNKNOWN_FOR]
-    return frozenset(coin for run in lately for coin in (run["unknown_coins"] or "").split(",") if coin)
+def _unknown(runs: Iterable[Record], at: datetime) -> dict[str, datetime]:
+    """The coins that are not asked for, as the service did not know them lately, and until when; runs come in order."""
+    lately = [(run, run["began_at"] + UNKNOWN_FOR) for run in runs if run["began_at"] > at - UNKNOWN_FOR]
+    return {coin: until for run, until in lately for coin in (run["unknown_coins"] or "").split(",") if coin}
+
+
+def refused(runs: Iterable[Record], at: datetime) -> list[dict[str, Any]]:
+    """What the service refused because it did not know the coin, and is not asked for again yet: the coin, the
+    endpoint, when, and until when.
+    """
+    said = [(run["began_at"], each) for run in runs for each in json.loads(run["refused"] or "[]")]
+    found = [
+        {**each, "refused_at": began_at, "asked_again_at": to_moment(each["asked_again_at"])} for began_at, each in said
+    ]
+    return [each for each in found if each["asked_again_at"] > at]
 
 
 def _days_limit(runs: Iterable[Record], at: datetime) -> int | None:

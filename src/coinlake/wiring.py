@@ -63,6 +63,7 @@ class RunReport:
     versions: dict[str, int] = field(default_factory=dict)
     gold: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    refused: list[Any] = field(default_factory=list)
     unavailable: list[Any] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
@@ -488,7 +489,7 @@ def _failure_of(run: steps.Run, done: steps.Done, stages: Sequence[Stage]) -> Ba
             stage(run, done)
     except BaseException as exc:
         return KeyboardInterrupt() if was_interrupted(exc) else exc
-    return done.ingested.failure if done.ingested else None
+    return (done.ingested.failure or steps.unusable(done)) if done.ingested else None
 
 
 def _report(
@@ -520,6 +521,7 @@ def _report(
         versions=done.versions,
         gold={made.table: f"{made.how}: {made.why}" for made in done.made},
         missing=[f"{coin} ({endpoint})" for coin, endpoint in fetched.missing],
+        refused=[each._asdict() for each in fetched.refused],
         unavailable=[steps.asdict_of(each) for each in fetched.unavailable],
         notes=notes,
         exports=done.exports,

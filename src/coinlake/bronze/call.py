@@ -36,7 +36,12 @@ class Call:
     @property
     def coin_id(self) -> str | None:
         """The coin in the path, where there is one."""
-        return self.path.split("/")[2] if self.path.startswith("/coins/") and self.path.count("/") > 2 else None
+        return coin_of(self.path)
+
+
+def coin_of(path: str) -> str | None:
+    """The coin that a path asks about; None where it is no coin's."""
+    return path.split("/")[2] if path.startswith("/coins/") and path.count("/") > 2 else None
 
 
 def top_markets(page: int, per_page: int, why: str) -> Call:

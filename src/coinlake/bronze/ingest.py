@@ -11,12 +11,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from coinlake.answer import Answer, pack, to_text
 from coinlake.bronze.call import MARKETS, PAGE, SIMPLE_PRICE, SOURCE, Call
 from coinlake.bronze.kind import demand_same_kind
 from coinlake.bronze.plan import (
+    UNKNOWN_FOR,
     Known,
     Plan,
     Unavailable,
@@ -89,12 +90,20 @@ class Source(Protocol):
         ...
 
 
+class Refused(NamedTuple):
+    """A call that was answered 404, for the service does not know the coin; until then it is asked nothing about it."""
+
+    coin_id: str
+    endpoint: str
+    asked_again_at: datetime
+
+
 @dataclass(frozen=True)
 class Ingested:
     """What a run fetched.
 
     `objects` are the paths written, below the bronze root. `credits` counts answers with status 200. `missing` are
-    (coin_id, endpoint) that were asked for and not in a good answer, `unknown_coins` the service does not know,
+    (coin_id, endpoint) that were asked for and not in a good answer, `refused` are of coins the service does not know,
     `days_limit` is a shorter history than the plan's that it gives, `days_learnt` the same where this run found it out
     (what was learnt before is not learnt again, so that it is forgotten one day), `failed` are the calls given up.
     `left` counts the calls that no time was left for. `failure` is what the caller raises once it has cleaned what
@@ -109,7 +118,7 @@ class Ingested:
     waited_s: float = 0.0
     universe: Universe | None = None
     missing: tuple[tuple[str, str], ...] = ()
-    unknown_coins: tuple[str, ...] = ()
+    refused: tuple[Refused, ...] = ()
     days_limit: int | None = None
     days_learnt: int | None = None
     unavailable: tuple[Unavailable, ...] = ()
@@ -117,6 +126,11 @@ class Ingested:
     failed: tuple[Call, ...] = ()
     failure: CoinlakeError | None = None
     left: int = 0
+
+    @property
+    def unknown_coins(self) -> tuple[str, ...]:
+        """The coins that the service does not know."""
+        return tuple(each.coin_id for each in self.refused)
 
 
 def ingest(
@@ -269,7 +283,7 @@ class _Run:
     ranked: dict[int, tuple[str, ...]] = field(default_factory=dict)
     markets_at: dict[str, datetime] = field(default_factory=dict)
     missing: dict[tuple[str, str], None] = field(default_factory=dict)
-    unknown: dict[str, None] = field(default_factory=dict)
+    unknown: dict[str, Refused] = field(default_factory=dict)
     cut: list[Unavailable] = field(default_factory=list)
     failed: list[Call] = field(default_factory=list)
     failure: CoinlakeError | None = None
@@ -342,7 +356,7 @@ class _Run:
             self.stopped = reply.failure
             return True
         if isinstance(reply.failure, MissingError) and call.coin_id:
-            self.unknown[call.coin_id] = None
+            self.unknown[call.coin_id] = Refused(call.coin_id, call.endpoint, self.at + UNKNOWN_FOR)
             return True
         self.failure = reply.failure
         return False
@@ -441,7 +455,7 @@ class _Run:
             waited_s=self.waited_s,
             universe=universe,
             missing=tuple(self.missing),
-            unknown_coins=tuple(self.unknown),
+            refused=tuple(self.unknown.values()),
             days_limit=self.days_limit,
             days_learnt=self.days_learnt,
             unavailable=planned.unavailable + tuple(self.cut),

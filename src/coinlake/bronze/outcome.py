@@ -15,9 +15,12 @@ from http import HTTPStatus
 from typing import Any
 
 from coinlake.answer import Answer, is_json
+from coinlake.bronze.call import coin_of
 from coinlake.errors import CoinlakeError, ConfigError, MissingError, QuotaError, SourceError, WindowError
 
 _TEXT = 200
+_NO_COIN = re.compile(r"coin not found|could not find coin", re.IGNORECASE)
+"""How the service says that it does not know a coin. Where none was named it says so of a path that is not its own."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ def judge(answer: Answer, address: str) -> Outcome:
         return Outcome(SourceError(_passing(answer, where, said)), passing=True)
     if 400 <= status < 500 and code in _BY_CODE:
         return _BY_CODE[code](where, said)
+    if status == HTTPStatus.NOT_FOUND and coin_of(answer.path) and _NO_COIN.search(message):
+        return Outcome(MissingError(f"the service does not know the coin of {where} ({said}); leave it out"))
     if status in _BY_STATUS:
         return _BY_STATUS[status](where, said)
     if 300 <= status < 400:
@@ -100,8 +105,6 @@ def _forbidden(where: str, said: str) -> Outcome:
 
 
 def _not_found(where: str, said: str) -> Outcome:
-    if re.search(r"coin not found|could not find coin", said, re.IGNORECASE):
-        return Outcome(MissingError(f"the service does not know the coin of {where} ({said}); leave it out"))
     text = f"there is nothing at {where} ({said}); set COINLAKE_API_URL to an address that ends in /api/v3"
     return Outcome(ConfigError(text), stops=True)
 

@@ -34,6 +34,9 @@ EVERY: Mapping[str, timedelta] = {
 AVAILABLE_AFTER = timedelta(minutes=10)
 """How long after midnight the service has the finished day."""
 
+UNKNOWN_FOR = timedelta(days=1)
+"""How long a coin that the service did not know is not asked for, from the beginning of the run that heard so."""
+
 STEPS = (365, 364, 180, 90, 30, 7, 1)
 """Days of history to try when the service refuses a longer one."""
 
@@ -88,8 +91,8 @@ class Known:
 
     `universe` is today's frozen list. `covered` are days that need no asking: silver has them, bronze has them not yet
     cleaned, or they were asked for and are not to be had (daily: day D is covered when its close is there). `newest`
-    is each series' newest point, `*_at` when each was last fetched. `unknown_coins` were answered 404 lately.
-    `days_limit` is a shorter reach than the plan's that the service taught us.
+    is each series' newest point, `*_at` when each was last fetched. `unknown_coins` were answered 404 lately, with
+    until when each is not asked for. `days_limit` is a shorter reach than the plan's that the service taught us.
     """
 
     universe: Universe | None = None
@@ -100,7 +103,7 @@ class Known:
     candles_at: Mapping[str, datetime] = field(default_factory=dict)
     global_at: datetime | None = None
     coins_at: datetime | None = None
-    unknown_coins: frozenset[str] = frozenset()
+    unknown_coins: Mapping[str, datetime] = field(default_factory=dict)
     credits_month: int = 0
     credits_today: int = 0
     days_limit: int | None = None
@@ -160,7 +163,7 @@ def plan(wish: Wish, known: Known, at: datetime) -> Plan:
     snapshots = [*_markets(wish, known, at, coins), *_whole_market(wish, known, at)]
     histories = [_history(wish, known, at, coin) for coin in coins] if "history" in wish.datasets else []
     chosen, notes = _afforded(wish, known, at, snapshots, histories, _candles(wish, known, at, coins), len(coins))
-    if skipped := [coin for coin in wish.coins or known.universe or () if coin in known.unknown_coins]:
+    if skipped := _skipped(wish, known):
         notes.insert(0, f"not asked for: {', '.join(skipped)}, which the service did not know lately")
     return Plan(tuple(chosen), (), _cut_off(wish, known, histories), tuple(notes))
 
@@ -191,6 +194,12 @@ def _coins(wish: Wish, known: Known) -> Universe | None:
     named = tuple(dict.fromkeys(coin.strip() for coin in wish.coins))
     coins = named or (known.universe if wish.top else ())
     return coins if coins is None else tuple(coin for coin in coins if coin not in known.unknown_coins)
+
+
+def _skipped(wish: Wish, known: Known) -> list[str]:
+    """The coins that are not asked for, each with until when."""
+    coins = [coin for coin in wish.coins or known.universe or () if coin in known.unknown_coins]
+    return [f"{coin} (until {known.unknown_coins[coin].astimezone(UTC):%Y-%m-%d %H:%M} UTC)" for coin in coins]
 
 
 def _before_the_universe(wish: Wish, known: Known, at: datetime) -> Plan:

@@ -156,10 +156,15 @@ ROOT = "'$'"
 
 def reject(rule: str, path: str, value: str = "null", detail: str = "null", **more: str) -> str:
     """The SELECT list of a reject; arguments after the rule are SQL."""
+    return _reject(f"'{rule}'", path, value, detail, **more)
+
+
+def _reject(rule: str, path: str, value: str, detail: str, **more: str) -> str:
+    """The same with the rule as SQL too."""
     columns = {"source": "source", "coin_id": "coin_id", "granularity": "null", "first_day": "null", "last_day": "null"}
     columns |= more
     return (
-        f"bronze_object, line, {path} as path, '{rule}' as rule, {columns['source']}::VARCHAR as source, "
+        f"bronze_object, line, {path} as path, {rule} as rule, {columns['source']}::VARCHAR as source, "
         f"{columns['coin_id']}::VARCHAR as coin_id, "
         f"{columns['granularity']}::VARCHAR as granularity, {columns['first_day']}::DATE as first_day, "
         f"{columns['last_day']}::DATE as last_day, left({value}::VARCHAR, 200) as value, "
@@ -179,15 +184,17 @@ def decoded(
     """Decode the elements that a query gives.
 
     `elements` is SQL with bronze_object, line, source, coin_id, fetched_at, path and the element `e` as JSON, and the
-    columns that `keep` names. Elements of another `shape` are rejects; so are values of a wrong type. Where `known`
+    columns that `keep` names. Elements of another `shape` are rejects, and so is an array too short for its last
+    field; so are values of a wrong type, and numbers that no float64 can hold. Where `known`
     names an element's keys, others are `unknown_field`s, and an expected one that no element has a `missing_field`.
     `more_rejects` are queries of further rejects over the temporary table `elements`.
     """
     fields = list(fields)
     paths = "[" + ", ".join(f"'{each.path}'" for each in fields) + "]"
     con.execute(
-        f"create or replace temp table elements as select *, json_type(e) as shape, json_type(e, {paths}) as types, "
-        f"json_extract_string(e, {paths}) as texts from ({elements})"
+        f"create or replace temp table elements as select * replace ({_whole(shape, len(fields))} as shape) from ("
+        f"select *, json_type(e) as shape, json_type(e, {paths}) as types, "
+        f"json_extract_string(e, {paths}) as texts from ({elements}))"
     )
     values = ", ".join(f"{_value(place, each)} as {each.column}" for place, each in enumerate(fields, start=1))
     kept = "".join(f", {name}" for name in keep.split())
@@ -196,7 +203,7 @@ def decoded(
         f"from elements where shape = '{shape}'"
     )
     queries = [
-        f"select {reject('unexpected_shape', 'path', 'e', _expected(shape))} from elements "
+        f"select {reject('unexpected_shape', 'path', 'e', _expected(shape, len(fields)))} from elements "
         f"where shape is distinct from '{shape}'",
         *(_mismatches(place, each, shape) for place, each in enumerate(fields, start=1)),
         *([_unknown(fields, known), *_missing(fields)] if known else []),
@@ -245,26 +252,43 @@ _missing_path = "'$[?@.id==''' || coin_id || ''']'"
 _ASKED = "'asked for by id, not in the answer'"
 
 
+def _whole(shape: str, fields: int) -> str:
+    """SQL for an element's shape; an array that has no place for the last of its fields tells its length instead."""
+    if shape != "ARRAY":
+        return "shape"
+    return (
+        f"case when shape = 'ARRAY' and types[{fields}] is null then 'ARRAY of ' || json_array_length(e) else shape end"
+    )
+
+
 def _value(place: int, field: Field) -> str:
     """SQL for the value of an element's field, null where it is of another type or no finite number."""
     types, cast, _ = field.kind.value
-    text = f"texts[{place}]"
-    finite = f" and isfinite(try_cast({text} as DOUBLE))" if types == _NUMBERS else ""
-    return f"case when types[{place}] in {types}{finite} then {cast.format(t=text)} end"
+    finite = f" and {_is_finite(place)}" if types == _NUMBERS else ""
+    return f"case when types[{place}] in {types}{finite} then {cast.format(t=f'texts[{place}]')} end"
+
+
+def _is_finite(place: int) -> str:
+    return f"isfinite(try_cast(texts[{place}] as DOUBLE))"
 
 
 def _mismatches(place: int, field: Field, shape: str) -> str:
     """SQL for a reject of every element whose field is there but of no use."""
     got, path = f"types[{place}]", f"path || '{field.path[1:]}'"
-    detail = f"'expected {field.kind.value[2]}, got ' || {got}"
+    rule, detail = "'wrong_type'", f"'expected {field.kind.value[2]}, got ' || {got}"
+    if field.kind.value[0] == _NUMBERS:
+        too_large = f"{got} in {_NUMBERS} and not {_is_finite(place)}"
+        rule = f"case when {too_large} then 'not_finite' else {rule} end"
+        detail = f"case when {too_large} then 'larger than a float64 can be' else {detail} end"
     return (
-        f"select {reject('wrong_type', path, f'texts[{place}]', detail)} from elements "
+        f"select {_reject(rule, path, f'texts[{place}]', detail)} from elements "
         f"where shape = '{shape}' and {got} <> 'NULL' and {_value(place, field)} is null"
     )
 
 
-def _expected(shape: str) -> str:
-    return f"'expected {shape}, got ' || coalesce(shape, 'nothing')"
+def _expected(shape: str, fields: int) -> str:
+    wanted = f"ARRAY of {fields}" if shape == "ARRAY" else shape
+    return f"'expected {wanted}, got ' || coalesce(shape, 'nothing')"
 
 
 def _unknown(fields: list[Field], known: Iterable[str]) -> str:

@@ -18,19 +18,22 @@ RULES = {
     "missing_field": "a field that belongs to every row is in none of them",
     "no_points": "a series without a single point",
     "not_allowed": "a value outside the table's list",
-    "not_finite": "a number that is infinite or none at all",
+    "not_finite": "a number that is infinite, too large, or none at all",
     "not_json": "a body that is not JSON",
     "not_ok": "an answer whose status is not 200",
     "not_usd": "prices in another currency than dollars",
     "out_of_range": "a number outside the range of its column",
     "time_out_of_range": "a moment before 2009 or more than a week after the answer",
     "unequal_arrays": "series of different length; they were joined by time",
-    "unexpected_shape": "a list where an object should be, or the reverse",
+    "unexpected_shape": "a list where an object should be, or the reverse, or a point that is too short",
     "unknown_endpoint": "an answer of an endpoint that no table reads",
     "unknown_field": "a field that we do not know: the service's schema has moved on",
     "unreadable_file": "a file of own histories that cannot be read, in whole or in that line",
     "wrong_type": "a value of another JSON type than it should have",
 }
+
+ABSENCES = ("coin_missing", "day_missing", "no_points")
+"""Rules that find nothing wrong with an answer: it says that the service has nothing to tell."""
 
 TABLE = observations(
     "silver.rejects",

@@ -34,6 +34,9 @@ TABLE = observations(
         "rejects": Column(Int64, "rejects recorded", "rejects", between=(0, None)),
         "versions": Column(String, "tables written and their versions, as JSON"),
         "unknown_coins": Column(String, "coins the service did not know, comma-separated"),
+        "refused": Column(
+            String, "the calls about them that were answered 404, and when they are asked for again, as JSON"
+        ),
         "history_days": Column(Int64, "shorter history limit that the service taught us", "days", between=(0, None)),
         "unavailable": Column(String, "what the plan does not let us fetch, as JSON"),
         "operations": Column(
