@@ -31,8 +31,8 @@ def signals(rows: Rows) -> str:
         "the rule and direction closed before that day (▼ earns where the coin falls), how many won, and what the "
         f"middle one earned, after costs. Rose in {AHEAD_DAYS} days: how often the price was higher {AHEAD_DAYS} days "
         "after such a trade could begin, beside all days (the base rate). Verdicts: of the backtest over all coins, "
-        "after costs, against holding; an interval is of that one alone, a verdict is corrected for all that were tried. "
-        "Grey means no evidence of an edge."
+        "after costs, against holding; an interval is of that one alone, a verdict is corrected for all that were "
+        "tried. Grey means no evidence of an edge."
     )
     return section("Signals", note, f'<div class="rules">{"".join(_card(rows, *each) for each in fired)}</div>')
 
