@@ -1,9 +1,15 @@
-"""Truths about the dashboard as a reader meets it: every page in headless Chromium, over 250 coins and three years."""
+"""Truths about the dashboard as a reader meets it: every page in headless Chromium, over 250 coins and three years.
+
+Pages are opened over gold that the pipeline made of a simulated market; what a control does is asked over made-up gold,
+of which the test knows what is in it.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +30,31 @@ EVERY_PAGE = pytest.mark.parametrize("name", PAGES)
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake of 250 coins and three years."""
     return goldlake.make(tmp_path_factory.mktemp("wide"))
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The gold that the pipeline makes of 250 simulated coins and three years; one for all of xdist's workers."""
+    folder = tmp_path_factory.getbasetemp().parent / f"simulated-{os.environ.get('PYTEST_XDIST_TESTRUNUID', 'alone')}"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        until = time.monotonic() + 600
+        while not (folder / "made").exists():
+            assert time.monotonic() < until, "another worker began it, and did not end"
+            time.sleep(0.5)
+        return folder / "gold"
+    environ = {**os.environ, "COINLAKE_LAKE": str(folder), "COINLAKE_NOW": "2026-11-25T00:45:00Z"}
+    for words in (("simulate", "--into-silver", "--coins", "250", "--years", "3"), ("analyze",)):
+        subprocess.run([sys.executable, "-m", "coinlake", *words], env=environ, check=True, capture_output=True)
+    (folder / "made").touch()
+    return folder / "gold"
+
+
+@pytest.fixture(scope="session")
+def address_of_simulated(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(simulated, folder=tmp_path_factory.mktemp("log")) as at:
+        yield at
 
 
 @pytest.fixture(scope="session")
@@ -80,11 +111,13 @@ def reader(chrome: Any, address: str) -> Iterator[Reader]:
 
 
 @EVERY_PAGE
-def test_a_page_opens_without_a_complaint_and_everybody_can_use_it(chrome: Any, address: str, name: str) -> None:
+def test_a_page_opens_without_a_complaint_and_everybody_can_use_it(
+    chrome: Any, address_of_simulated: str, name: str
+) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     for theme in ("light", "dark"):
-        reader = Reader(chrome, address, theme)
+        reader = Reader(chrome, address_of_simulated, theme)
         page = reader.open(PAGES[name])
         assert page.query_selector_all("[data-testid=stException]") == []
         assert "Simulated market" in reader.content()
@@ -99,8 +132,8 @@ def test_a_page_opens_without_a_complaint_and_everybody_can_use_it(chrome: Any, 
 
 
 @EVERY_PAGE
-def test_a_page_fits_a_phone(chrome: Any, address: str, name: str) -> None:
-    reader = Reader(chrome, address, size=NARROW)
+def test_a_page_fits_a_phone(chrome: Any, address_of_simulated: str, name: str) -> None:
+    reader = Reader(chrome, address_of_simulated, size=NARROW)
     page = reader.open(PAGES[name])
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= NARROW["width"]
     assert reader.wrong == []
