@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coinlake.answer import to_moment
-from coinlake.errors import CoinlakeError, ConfigError, was_interrupted
+from coinlake.answer import to_asked
+from coinlake.errors import CoinlakeError, ConfigError, brief, was_interrupted
 from coinlake.settings import SETTINGS, Loaded, Settings, demand_key, load, shown
 
 if TYPE_CHECKING:
@@ -721,7 +721,7 @@ def _asking() -> Iterator[None]:
 
 def _when(as_of: str | None) -> datetime | None:
     try:
-        return to_moment(as_of) if as_of else None
+        return to_asked(as_of) if as_of else None
     except ValueError as error:
         raise typer.BadParameter(
             f"{as_of!r} is no moment such as 2022-02-01T00:45:00Z", param_hint="--as-of"
