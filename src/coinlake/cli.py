@@ -44,7 +44,7 @@ EXIT_CODES = """\
 
 - 2: the command line is wrong
 
-- 3: a setting or an argument is wrong
+- 3: a setting, a file or a question is wrong
 
 - 4: the service did not answer as it should; wait, and run again
 
