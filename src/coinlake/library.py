@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coinlake import catalog
-from coinlake.answer import to_moment
+from coinlake import catalog, settings
+from coinlake.answer import to_asked
 from coinlake.duck import bring, connect
 from coinlake.errors import ConfigError
 from coinlake.lake import Lake
+from coinlake.objects import local_folder
 from coinlake.query import query, rows
 from coinlake.table import Table
 
@@ -112,8 +114,26 @@ class OpenLake:
 
 
 def open(root: str = "data", sources: Sequence[str] = ("coingecko",)) -> OpenLake:
-    """Open the lake below a folder or a `gs://` prefix. Nothing is created, nothing is written."""
-    return OpenLake(Lake.at(root), tuple(sources))
+    """Open the lake below a folder or a `gs://` prefix. Nothing is created, nothing is written.
+
+    Raises:
+        ConfigError: there is no such folder, it holds other things and no lake, or the text names no place for one.
+    """
+    try:
+        where = settings.root(str(root))
+    except ValueError as exc:
+        raise ConfigError(f"{root!r} is no place for a lake: name a folder, or gs://BUCKET/prefix") from exc
+    if (folder := local_folder(where)) and not _has_a_lake(Path(folder)):
+        raise ConfigError(f"there is no lake in {folder}; name the folder that holds bronze, silver and gold")
+    return OpenLake(Lake.at(where), tuple(sources))
+
+
+def _has_a_lake(folder: Path) -> bool:
+    """Whether a folder is a lake, perhaps one that nothing has come into yet."""
+    if not folder.is_dir():
+        return False
+    there = {each.name for each in folder.iterdir()}
+    return not there or bool(there & {"bronze", "silver", "gold"})
 
 
 def _moment(value: Moment) -> datetime | None:
@@ -122,6 +142,6 @@ def _moment(value: Moment) -> datetime | None:
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     try:
-        return to_moment(value if isinstance(value, str) else value.isoformat())
+        return to_asked(value if isinstance(value, str) else value.isoformat())
     except ValueError as exc:
         raise ConfigError(f"{value!r} is no moment: write it as 2022-02-01T00:45:00Z") from exc
