@@ -35,6 +35,7 @@ from coinlake.query import query
 from coinlake.report import report
 from coinlake.settings import Settings, demand_key
 from coinlake.survey import RUNS, survey
+from coinlake.silver import rejects
 from coinlake.table import Table
 
 Stage = Callable[[steps.Run, steps.Done], None]
@@ -175,7 +176,10 @@ class Workspace:
         return health.age(self.lake, self.now())
 
     def rebuild(self, layer: str, tables: Sequence[str] = ()) -> RunReport:
-        """Make the tables of a layer (or those named) anew: silver from bronze, gold from silver."""
+        """Make the tables of a layer (or those named) anew: silver from bronze, gold from silver.
+
+        Rejects come of the objects of all tables, so they are made anew with all of silver.
+        """
         chosen = [catalog.table(name) for name in tables] or catalog.layer(layer)
         if wrong := [table.name for table in chosen if table.layer != layer]:
             raise ConfigError(f"{wrong[0]} is not in {layer}: leave it out, or choose its layer with --layer")
@@ -204,6 +208,8 @@ class Workspace:
 
         own.demand_real(self.lake)
         at = self.now()
+        if rejects.TABLE in chosen:
+            chosen = catalog.layer(layer)
         knows = partial(cleaning.knows, self.lake, catalog.layer("silver"))
         planned: list[tuple[own.Planned, cleaning.Taken, own.Before | None]] = []
         for number, name in enumerate(files):
@@ -400,6 +406,7 @@ class Workspace:
 
     @contextmanager
     def _service(self, run: steps.Run) -> Iterator[Any]:
+        steps.demand_whole(self.lake, tables)
         from coinlake.bronze.coingecko import CoinGecko
         from coinlake.bronze.pace import Pace
 
