@@ -698,8 +698,9 @@ def query(
         raise typer.BadParameter("Parquet is not for reading; give a file", param_hint="--output")
     question = sys.stdin.read() if sql == "-" else sql
     at = _when(as_of)
-    with _asking():
-        rows = door.workspace().query(question, at)
+    work = door.workspace()
+    with _asking(), work.lake.guarded():
+        rows = work.query(question, at)
         if output is None:
             _write(door, form, rows)
         else:
@@ -708,7 +709,7 @@ def query(
 
 @contextmanager
 def _asking() -> Iterator[None]:
-    """What DuckDB cannot do with a question is the question's fault."""
+    """What DuckDB cannot do with a question over a sound lake is the question's fault."""
     import duckdb
 
     try:
@@ -716,7 +717,7 @@ def _asking() -> Iterator[None]:
     except duckdb.InterruptException:
         raise
     except duckdb.Error as error:
-        raise ConfigError(f"the query failed: {str(error).strip().splitlines()[0]}") from error
+        raise ConfigError(f"the query failed: {brief(error)}") from error
 
 
 def _when(as_of: str | None) -> datetime | None:

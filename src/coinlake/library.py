@@ -28,9 +28,13 @@ Moment = datetime | date | str | None
 
 @dataclass(frozen=True)
 class View:
-    """The rows of a table, now or as they were known at a moment. Every call reads the lake anew."""
+    """The rows of a table, now or as they were known at a moment. Every call reads the lake anew.
+
+    What cannot be read is a LakeError.
+    """
 
     table: Table
+    _lake: Lake
     _stream: Callable[[], Any]
 
     def to_arrow(self) -> pa.Table:
@@ -43,7 +47,8 @@ class View:
             import pyarrow
         except ImportError as exc:
             raise ConfigError("pyarrow is not installed: pip install 'coinlake[pandas]'") from exc
-        return pyarrow.table(self._stream())
+        with self._lake.guarded():
+            return pyarrow.table(self._stream())
 
     def to_pandas(self) -> pd.DataFrame:
         """The rows as a pandas data frame.
@@ -68,12 +73,14 @@ class View:
             import polars
         except ImportError as exc:
             raise ConfigError("polars is not installed: pip install 'coinlake[polars]'") from exc
-        return polars.DataFrame(self._stream())
+        with self._lake.guarded():
+            return polars.DataFrame(self._stream())
 
     def to_duckdb(self) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, which can be queried again and again."""
         con = connect()
-        bring(con, self._stream(), "rows_read")
+        with self._lake.guarded():
+            bring(con, self._stream(), "rows_read")
         return con.table("rows_read")
 
     def __repr__(self) -> str:
@@ -102,7 +109,7 @@ class OpenLake:
             ConfigError: there is no such table, or the moment is none.
         """
         table, at = catalog.table(name), _moment(as_of)
-        return View(table, lambda: rows(self.lake, table, self.sources, at, current))
+        return View(table, self.lake, lambda: rows(self.lake, table, self.sources, at, current))
 
     def query(self, sql: str, as_of: Moment = None) -> duckdb.DuckDBPyRelation:
         """The answer to a question in SQL over `silver.*`, `gold.*` and `current.*`.

@@ -18,7 +18,7 @@ from coinlake.duck import bring, connect
 from coinlake.engine import Engine
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
-from coinlake.errors import ConfigError
+from coinlake.errors import ConfigError, brief
 from coinlake.gold.analyze import known_at, make
 from coinlake.lake import Lake
 from coinlake.pipeline import NO_OPTIONS, Options, definitions
@@ -37,17 +37,19 @@ def query(
 
     Raises:
         ConfigError: the question is no SQL that can be answered; the sentence says why.
+        LakeError: a file of a table that it names is missing or damaged.
     """
     con = connect()
     for schema in ("silver", "gold", CURRENT):
         con.execute(f"create schema {schema}")
     try:
-        for schema, short in sorted(set(_NAMED.findall(sql.lower()))):
-            _attach(con, lake, schema, short, sources, as_of, options)
-        _demand_a_question(con, sql)
-        answer = con.sql(sql)
+        with lake.guarded():
+            for schema, short in sorted(set(_NAMED.findall(sql.lower()))):
+                _attach(con, lake, schema, short, sources, as_of, options)
+            _demand_a_question(con, sql)
+            answer = con.sql(sql)
     except duckdb.Error as exc:
-        raise ConfigError(f"the query cannot be answered: {_first_line(exc)}") from exc
+        raise ConfigError(f"the query cannot be answered: {brief(exc)}") from exc
     if answer is None:
         raise ConfigError("the query gives no rows: ask with SELECT")
     return answer
@@ -111,7 +113,3 @@ def _attach(
         lake.attach(con, table, f"{schema}.{short}", known_at(as_of) if table.is_observations else "true")
         return
     bring(con, rows(lake, table, sources, as_of, schema == CURRENT, options), f"{schema}.{short}")
-
-
-def _first_line(exc: Exception) -> str:
-    return " ".join(str(exc).split("\n\n")[0].split())

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, partial
+from functools import cache, partial, wraps
+from inspect import isfunction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -34,8 +35,8 @@ from coinlake.progress import WAIT, Progress, Report, silent
 from coinlake.query import query
 from coinlake.report import report
 from coinlake.settings import Settings, demand_key
-from coinlake.survey import RUNS, survey
 from coinlake.silver import rejects
+from coinlake.survey import RUNS, survey
 from coinlake.table import Table
 
 Stage = Callable[[steps.Run, steps.Done], None]
@@ -96,6 +97,27 @@ def _demand_a_fit_folder(root: str) -> None:
         )
 
 
+Kind = TypeVar("Kind", bound=type)
+
+
+def _guarded(kind: Kind) -> Kind:
+    """Whatever a door asks for, a damaged file of the lake is a LakeError."""
+
+    def guard(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def call(self: Workspace, *given: Any, **named: Any) -> Any:
+            with self.lake.guarded():
+                return method(self, *given, **named)
+
+        return call
+
+    for name, method in list(vars(kind).items()):
+        if isfunction(method) and not name.startswith("_"):
+            setattr(kind, name, guard(method))
+    return kind
+
+
+@_guarded
 @dataclass(frozen=True)
 class Workspace:
     """Everything a door can ask for. Errors are those of `coinlake.errors`; one raised by a run has its `report`."""
@@ -186,6 +208,8 @@ class Workspace:
         if layer == "gold":
             names = [table.name for table in chosen]
             return self._recorded("rebuild gold", lambda run, done: self._analyze(run, done, names))
+        if rejects.TABLE in chosen:
+            chosen = catalog.layer(layer)
         return self._recorded("rebuild silver", lambda run, done: self._restart(chosen), self._clean)
 
     def import_files(
@@ -208,8 +232,6 @@ class Workspace:
 
         own.demand_real(self.lake)
         at = self.now()
-        if rejects.TABLE in chosen:
-            chosen = catalog.layer(layer)
         knows = partial(cleaning.knows, self.lake, catalog.layer("silver"))
         planned: list[tuple[own.Planned, cleaning.Taken, own.Before | None]] = []
         for number, name in enumerate(files):
@@ -309,9 +331,13 @@ class Workspace:
     def _noted(self, run: steps.Run, *stages: Stage) -> RunReport:
         """Do the stages in turn, with a record in bronze at the beginning and at the end."""
         steps.begin(self.lake, run)
-        done, lasted_s, failure = _did(run, stages)
+        done, lasted_s, failure = _did(run, [self._guarded_stage(stage) for stage in stages])
         steps.end(self.lake, run, done, self.now(), lasted_s, failure)
         return self._told(run, done, lasted_s, failure)
+
+    def _guarded_stage(self, stage: Stage) -> Stage:
+        """The stage, told by the right kind of error in the run's record too."""
+        return self.lake.guarded()(stage)
 
     def _new_run(self, command: str) -> steps.Run:
         limit_s = self.settings.deadline_s or math.inf
@@ -380,6 +406,7 @@ class Workspace:
         return lambda progress: self.report(replace(progress, run=run.name))
 
     def _restart(self, tables: Sequence[Table]) -> None:
+        steps.demand_whole(self.lake, tables)
         for table in tables:
             self.lake.restart(table)
 
@@ -406,7 +433,6 @@ class Workspace:
 
     @contextmanager
     def _service(self, run: steps.Run) -> Iterator[Any]:
-        steps.demand_whole(self.lake, tables)
         from coinlake.bronze.coingecko import CoinGecko
         from coinlake.bronze.pace import Pace
 
