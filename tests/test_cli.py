@@ -123,6 +123,27 @@ def test_the_help_asks_for_a_root_only_where_one_is_wanted() -> None:
     assert _metavar(SETTINGS["fee_bp"].should_be) == _metavar(SETTINGS["slippage_bp"].should_be) == "X"
 
 
+def test_the_readme_has_every_exit_code_and_every_kind_of_failure_that_a_record_may_name() -> None:
+    section = (SRC.parent / "README.md").read_text().split("## Exit codes")[1].split("\n## ")[0]
+    told = {int(row[1]): row[2] for row in re.finditer(r"^\| (\d+) \| (.+) \|$", section, re.MULTILINE)}
+    codes = {int(code) for code in re.findall(r"^- (\d+): ", EXIT_CODES, re.MULTILINE)}
+    assert told.keys() == codes
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.CoinlakeError) and kind is not errors.CoinlakeError:
+            assert f"`{kind.__name__}`" in told[kind.exit_code]
+    assert "`KeyboardInterrupt`" in told[130]
+    assert "a setting, a file or a question is wrong" in told[3]
+    assert "a setting, a file or a question is wrong" in EXIT_CODES
+
+
+def test_both_ends_of_what_can_be_asked_about_are_answered(tmp_path: Path) -> None:
+    for moment in ("1970-01-01T00:00:00Z", "2262-01-01T00:00:00Z"):
+        for words in (("query", "from gold.daily", "--as-of", moment), ("status", "--now", moment)):
+            assert coinlake(tmp_path, *words).returncode == 0
+        done = coinlake(tmp_path, "ingest", "--dry-run", "--days", "36500", "--plan", "analyst", "--now", moment)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_no_command_at_all_shows_the_help(tmp_path: Path) -> None:
     done = coinlake(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -527,6 +548,10 @@ def test_a_table_for_the_eye_shows_the_first_hundred_rows_and_says_so(tmp_path: 
         (("query", "pivot (select 1 as a) on a; from gold.daily"), "one at a time"),
         (("query", "select * from gold.dayly"), "dayly"),
         (("query", "select 1", "--output", "nowhere/out"), "no folder nowhere"),
+        (("query", "from gold.daily", "--as-of", "0001-01-01"), "from 1970-01-01 to 2262-01-01"),
+        (("query", "from silver.prices", "--as-of", "2262-04-12T00:00:00Z"), "from 1970-01-01 to 2262-01-01"),
+        (("query", "select 1", "--as-of", "9999-12-31T23:59:59-05:00"), "from 1970-01-01 to 2262-01-01"),
+        (("status", "--now", "9999-01-01"), "from 1970-01-01 to 2262-01-01"),
         (("describe", "gold.dayly"), "gold.daily"),
         (("rebuild", "--layer", "gold", "--tables", "gold.dayly"), "gold.daily"),
     ],

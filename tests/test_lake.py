@@ -225,6 +225,32 @@ def test_what_is_no_table_is_told_in_a_sentence(lake: Lake) -> None:
         lake.open(NOTES)
 
 
+def test_every_data_file_that_is_not_as_the_log_says_is_named(lake: Lake) -> None:
+    lake.append(NOTES, notes(["a"]), ["a"])
+    lake.append(NOTES, notes(["b"]), ["b"])
+    assert lake.damage(NOTES) == lake.damage(DAYS) == []
+    gone, short, scrambled, _ = data_files(lake, NOTES)
+    whole = {path: files(lake, NOTES).get(path) for path in (short, scrambled)}
+    files(lake, NOTES).put_over(scrambled, bytes(len(whole[scrambled])))
+    (told,) = lake.damage(NOTES)
+    assert told.startswith("silver.notes: its rows cannot be read (")
+    files(lake, NOTES).put_over(short, whole[short][:100])
+    files(lake, NOTES).delete(gone)
+    assert set(lake.damage(NOTES)) == {
+        f"silver.notes: its data file {gone} is missing",
+        f"silver.notes: its data file {short} has 100 bytes instead of {len(whole[short]):,}",
+    }
+
+
+def test_who_is_guarded_hears_of_damage_only_where_there_is_some(lake: Lake) -> None:
+    lake.append(NOTES, notes(["a"]), ["a"])
+    with pytest.raises(ZeroDivisionError), lake.guarded():
+        assert 1 // len(held(lake, NOTES, where="false"))
+    files(lake, NOTES).delete(data_files(lake, NOTES)[0])
+    with pytest.raises(LakeError, match="is missing"), lake.guarded():
+        held(lake, NOTES)
+
+
 # Exactly once --------------------------------------------------------------------------------------------------------
 
 

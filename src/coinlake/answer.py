@@ -17,12 +17,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from coinlake.errors import LakeError
+from coinlake.errors import ConfigError, LakeError
 
 _BODY = b',"body":'
 _BODY_BASE64 = b',"body_base64":'
 _ENVELOPE_END = re.compile(rb'"attempt":\d+,"sha256":"[0-9a-f]{64}"(,"body(?:_base64)?":)')
 """Where the body begins, whatever names and texts come before: theirs are texts, so no number follows their names."""
+
+
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)
+"""Moments that can be asked about: what counts nanoseconds from 1970 ends soon after the last."""
 
 
 def to_text(at: datetime) -> str:
@@ -34,10 +38,30 @@ def to_moment(text: str) -> datetime:
     """The moment an ISO 8601 text names; without an offset it is UTC.
 
     Raises:
-        ValueError: the text is no moment.
+        ValueError: the text is no moment, or none that a calendar of four digits has in UTC.
     """
+    try:
+        return _aware(text).astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError(f"{text} is before year 1 or after year 9999 in UTC") from exc
+
+
+def to_asked(text: str) -> datetime:
+    """The moment that somebody asks about.
+
+    Raises:
+        ValueError: the text is no moment.
+        ConfigError: it is one outside `EARLIEST` to `LATEST`.
+    """
+    at = _aware(text)
+    if not EARLIEST <= at <= LATEST:
+        raise ConfigError(f"{text} is out of range: ask about a moment from {EARLIEST:%Y-%m-%d} to {LATEST:%Y-%m-%d}")
+    return at.astimezone(UTC)
+
+
+def _aware(text: str) -> datetime:
     at = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 @dataclass(frozen=True)

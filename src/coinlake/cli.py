@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coinlake.answer import to_moment
-from coinlake.errors import CoinlakeError, ConfigError, was_interrupted
+from coinlake.answer import to_asked
+from coinlake.errors import CoinlakeError, ConfigError, brief, was_interrupted
 from coinlake.settings import SETTINGS, Loaded, Settings, demand_key, load, shown
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ EXIT_CODES = """\
 
 - 2: the command line is wrong
 
-- 3: a setting or an argument is wrong
+- 3: a setting, a file or a question is wrong
 
 - 4: the service did not answer as it should; wait, and run again
 
@@ -719,8 +719,9 @@ def query(
     form = _form(format_, door.as_json, output)
     question = sys.stdin.read() if sql == "-" else sql
     at = _when(as_of)
-    with _asking():
-        rows = door.workspace().query(question, at)
+    work = door.workspace()
+    with _asking(), work.lake.guarded():
+        rows = work.query(question, at)
         if output is None:
             _write(door, form, rows)
         else:
@@ -741,7 +742,7 @@ def _form(wanted: str | None, as_json: bool, output: Path | None) -> str:
 
 @contextmanager
 def _asking() -> Iterator[None]:
-    """What DuckDB cannot do with a question is the question's fault."""
+    """What DuckDB cannot do with a question over a sound lake is the question's fault."""
     import duckdb
 
     try:
@@ -749,12 +750,12 @@ def _asking() -> Iterator[None]:
     except duckdb.InterruptException:
         raise
     except duckdb.Error as error:
-        raise ConfigError(f"the query failed: {str(error).strip().splitlines()[0]}") from error
+        raise ConfigError(f"the query failed: {brief(error)}") from error
 
 
 def _when(as_of: str | None) -> datetime | None:
     try:
-        return to_moment(as_of) if as_of else None
+        return to_asked(as_of) if as_of else None
     except ValueError as error:
         raise typer.BadParameter(
             f"{as_of!r} is no moment such as 2022-02-01T00:45:00Z", param_hint="--as-of"

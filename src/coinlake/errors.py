@@ -12,6 +12,10 @@ CoinlakeError
     └── ConflictError   another writer was faster: do it again
 """
 
+import re
+
+_MOST_CHARACTERS = 160
+
 
 class CoinlakeError(Exception):
     """Whatever goes wrong in a way we know; `exit_code` is what the command line ends with."""
@@ -70,6 +74,13 @@ class LakeError(CoinlakeError):
 
 class ConflictError(LakeError):
     """Another writer changed the table meanwhile; its work stands, ours was not written."""
+
+
+def brief(error: BaseException) -> str:
+    """What a foreign exception says, in one line: without a native backtrace, colours or a picture of the question."""
+    said = re.split(r"\n\s*(?:\d+: |\n)", str(error).strip())[0]
+    line = " ".join(re.sub(r"\x1b\[[0-9;]*m|↳", " ", said).split())
+    return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"
 
 
 def was_interrupted(error: BaseException) -> bool:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from coinlake import catalog, upkeep
-from coinlake.answer import unpack
 from coinlake.duck import connect
 from coinlake.errors import LakeError
 from coinlake.lake import Lake
-from coinlake.pipeline import behind, endpoint_of, landed
-from coinlake.survey import RUNS, credits, known_runs, refused
+from coinlake.pipeline import answers_of, behind, endpoint_of, pending
+from coinlake.silver import rejects
+from coinlake.survey import RUNS, all_runs, credits, refused
 from coinlake.table import Table, Type
 
 LAST_RUNS = 5
+NEVER_ENDED = "never ended"
+"""The outcome, for a person, of a run that was killed or goes on."""
 _SHOWN = ("run", "command", "outcome", "began_at", "ended_at", "credits", "message")
 STALE_AFTER = timedelta(hours=26)
 """Age of the last finished day from which a daily lake is behind."""
@@ -59,7 +62,8 @@ def _all(lake: Lake, table: Table, sql: str) -> list[Any]:
 
 def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
     """Freshness, rows, gaps, rejects, last runs, and credits used this month."""
-    runs = known_runs(lake)
+    waiting = pending(lake)
+    runs = all_runs(lake, waiting)
     daily = catalog.table("gold.daily")
     last_day = _one(lake, daily, "select max(day) from looked_at")[0]
     by_rule = _all(
@@ -75,10 +79,14 @@ def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
         "gaps": gaps(lake),
         "not_asked_for": refused(runs, now),
         "rejects": dict(by_rule),
-        "pending_objects": len(landed(lake)),
-        "runs": [{name: run[name] for name in _SHOWN} for run in runs[: -LAST_RUNS - 1 : -1]],
+        "pending_objects": sum(not path.startswith(RUNS) for path in waiting),
+        "runs": [_shown(run) for run in runs[: -LAST_RUNS - 1 : -1]],
         "credits_this_month": {"used": used, "budget": monthly_credits or None},
     }
+
+
+def _shown(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: run[name] for name in _SHOWN} | {"outcome": run["outcome"] or NEVER_ENDED}
 
 
 def age(lake: Lake, now: datetime) -> dict[str, Any]:
@@ -111,25 +119,43 @@ def gaps(lake: Lake) -> list[dict[str, Any]]:
 def examine(lake: Lake, now: datetime) -> list[Finding]:
     """What is wrong with the lake and how to mend it; one finding `ok` where nothing is."""
     everything = [entry.table for entry in catalog.entries().values()]
-    unreadable = _unreadable(lake, everything)
-    if unreadable:
-        return unreadable
-    found = [*_leftovers(lake, everything), *_unended(lake), *_pending(lake), *_behind(lake), *_damaged(lake)]
-    found += _stale(lake, now)
+    broken = {table: found for table in everything if (found := _broken(lake, table))}
+    sound = [table for table in everything if table not in broken]
+    found = [finding for each in broken.values() for finding in each]
+    checks: tuple[Callable[[], list[Finding]], ...] = (
+        lambda: _leftovers(lake, sound),
+        lambda: _unended(lake),
+        lambda: _pending(lake),
+        lambda: _behind(lake),
+        lambda: _damaged(lake),
+        lambda: _stale(lake, now),
+    )
+    for check in checks:
+        try:
+            with lake.guarded():
+                found += check()
+        except LakeError as exc:
+            if not broken:  # else it fails for what is told already, and answers when that is mended
+                found.append(Finding(_said(exc), "error", "look at the root's permissions and space, then look again"))
     return found or [Finding("nothing is wrong", "ok")]
 
 
-def _unreadable(lake: Lake, everything: list[Table]) -> list[Finding]:
-    found = []
-    for table in everything:
-        try:
-            lake.version(table)
-        except LakeError as exc:
-            mend = (
-                f"restore {lake.uri(table)} from a copy, or remove it and run `coinlake rebuild --layer {table.layer}`"
-            )
-            found.append(Finding(str(exc), "error", mend))
-    return found
+def _broken(lake: Lake, table: Table) -> list[Finding]:
+    """What of a table cannot be read: its log, or data files that the log names. Every file's size is compared with the
+    log's, and every row is read.
+    """
+    rebuild = f"`coinlake rebuild --layer {table.layer}`"
+    try:
+        wrong = lake.damage(table)
+    except LakeError as exc:
+        return [Finding(_said(exc), "error", f"restore {lake.uri(table)} from a copy, or remove it and run {rebuild}")]
+    one = rebuild if table == rejects.TABLE else f"`coinlake rebuild --layer {table.layer} --tables {table.name}`"
+    return [Finding(each, "error", f"run {one}, or restore the file from a copy") for each in wrong]
+
+
+def _said(exc: LakeError) -> str:
+    """The sentence without its advice to do what is being done."""
+    return str(exc).removesuffix("; run `coinlake doctor`")
 
 
 def _leftovers(lake: Lake, everything: list[Table]) -> list[Finding]:
@@ -140,17 +166,17 @@ def _leftovers(lake: Lake, everything: list[Table]) -> list[Finding]:
 def _unended(lake: Lake) -> list[Finding]:
     return [
         Finding(
-            f"run {run['run']} of {run['began_at']:%Y-%m-%d %H:%M} UTC never ended: it was killed, or goes on",
+            f"run {run['run']} of {run['began_at']:%Y-%m-%d %H:%M} UTC {NEVER_ENDED}: it was killed, or goes on",
             "note",
             "if it was killed, run again: what is missing is fetched and nothing is done twice",
         )
-        for run in known_runs(lake)
+        for run in all_runs(lake, pending(lake, RUNS))
         if not run["ended_at"]
     ]
 
 
 def _pending(lake: Lake) -> list[Finding]:
-    waiting = len(landed(lake))
+    waiting = sum(not path.startswith(RUNS) for path in pending(lake))
     return (
         [Finding(f"{waiting} bronze objects are not in silver", "warning", "run `coinlake clean`")] if waiting else []
     )
@@ -167,11 +193,10 @@ def _damaged(lake: Lake) -> list[Finding]:
     """Bronze objects that do not give their answers back; every one is read."""
     found = []
     for each in lake.objects.list():
-        if endpoint_of(each.path) is None or each.path.startswith(RUNS):
+        if endpoint_of(each.path) is None:
             continue
         try:
-            for _ in unpack(lake.objects.get(each.path)):
-                pass
+            answers_of(each.path, lake.objects.get(each.path))
         except LakeError as exc:
             found.append(
                 Finding(f"{each.path}: {exc}", "error", "restore the object from a copy, then `coinlake clean`")

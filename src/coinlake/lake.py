@@ -29,7 +29,7 @@ from deltalake.schema import PrimitiveType
 
 from coinlake import contract, meter
 from coinlake.duck import bring, connect, glance, quoted
-from coinlake.errors import ConflictError, LakeError
+from coinlake.errors import CoinlakeError, ConflictError, LakeError, brief, was_interrupted
 from coinlake.objects import Objects, local_folder
 from coinlake.table import Table, Type
 
@@ -47,6 +47,14 @@ _DELTA = {
     Type.DATE: "date",
     Type.TIMESTAMP: "timestamp",
 }
+_THE_QUESTIONS_FAULT = (
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.OutOfMemoryException,
+)
 _TRIES = 10
 _TARGET_FILE_SIZE = 16 * 2**20
 
@@ -104,6 +112,7 @@ class Lake:
             LakeError: there is something, but it is no readable table.
         """
         meter.count("opened")
+        self._looked_at[table.name] = table
         try:
             return DeltaTable(self.uri(table), storage_options=dict(self.options))
         except TableNotFoundError:
@@ -111,7 +120,7 @@ class Lake:
         except (DeltaError, OSError) as exc:
             if "No such file" in str(exc) or "not found" in str(exc).lower():
                 return None
-            raise LakeError(f"{self.uri(table)} cannot be read ({exc}); run `coinlake doctor`") from exc
+            raise _unreadable(self.uri(table), exc) from exc
 
     def reading(self, table: Table) -> DeltaTable | None:
         """The table as it stands now, to be read and not to be written; None where it was never written."""
@@ -121,7 +130,10 @@ class Lake:
         if (delta := kept.get(table.name)) is None:
             kept[table.name] = delta = self.open(table)
         else:
-            delta.update_incremental()
+            try:
+                delta.update_incremental()
+            except (DeltaError, OSError) as exc:
+                raise _unreadable(self.uri(table), exc) from exc
         return cast("DeltaTable | None", delta)
 
     @contextmanager
@@ -142,6 +154,63 @@ class Lake:
     @cached_property
     def _kept(self) -> threading.local:
         return threading.local()
+
+    # Damage ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Within this, what fails because a file of a table that was looked at is missing or damaged is a LakeError.
+
+        DuckDB, Arrow, delta-rs and whoever reads their streams say it in kinds and words of their own, and a wrong
+        question in the same ones: so the files are asked, not the exception.
+        """
+        try:
+            yield
+        except CoinlakeError:
+            raise
+        except Exception as exc:
+            if not was_interrupted(exc) and not isinstance(exc, _THE_QUESTIONS_FAULT):
+                for table in list(self._looked_at.values()):
+                    if wrong := self.damage(table):
+                        raise LakeError(f"{wrong[0]}; run `coinlake doctor`") from exc
+            raise
+
+    @cached_property
+    def _looked_at(self) -> dict[str, Table]:
+        return {}
+
+    def damage(self, table: Table) -> list[str]:
+        """What is wrong with the data files that a table's log names: a sentence for each that is missing or has not
+        the size that the log says; where there is none such, one if the rows cannot be read.
+
+        Raises:
+            LakeError: the log itself cannot be read.
+        """
+        if (delta := self.open(table)) is None:
+            return []
+        transactions(delta)
+        there = {each.path: each.size for each in Objects(self.uri(table), self.options).list()}
+        wrong = []
+        for path, size in _named(delta):
+            if path not in there:
+                wrong.append(f"{table.name}: its data file {path} is missing")
+            elif there[path] != size:
+                wrong.append(f"{table.name}: its data file {path} has {there[path]:,} bytes instead of {size:,}")
+        return wrong or self._undecodable(table)
+
+    def _undecodable(self, table: Table) -> list[str]:
+        con = connect()
+        try:
+            self.attach(con, table, "looked_at")
+            for _ in RecordBatchReader.from_arrow(con.sql("from looked_at")):
+                pass
+        except Exception as exc:
+            if was_interrupted(exc) or isinstance(exc, CoinlakeError):
+                raise
+            return [f"{table.name}: its rows cannot be read ({brief(exc)})"]
+        return []
+
+    # Rows --------------------------------------------------------------------------------------------------------
 
     def version(self, table: Table) -> int:
         """Newest version of a table; -1 where it was never written."""
@@ -264,7 +333,7 @@ class Lake:
         for version in range(since + 1, delta.version() + 1):
             try:
                 actions = _actions(log.get(_commit(version)))
-            except FileNotFoundError:
+            except (FileNotFoundError, ValueError):
                 return None
             added = [unquote(a["add"]["path"]) for a in actions if "add" in a and a["add"].get("dataChange")]
             takes = any(a["remove"].get("dataChange", True) for a in actions if "remove" in a)
@@ -274,7 +343,9 @@ class Lake:
         return Changes(delta.version(), tuple(files), removed, tuple(notes))
 
     def read_files(self, table: Table, files: Iterable[str], columns: str) -> Any:
-        """Columns of some data files of a table (as `changes` names them), as a relation; None where one is gone."""
+        """Columns of some data files of a table (as `changes` names them), as a relation; None where one is gone
+        or damaged.
+        """
         log = Objects(self.uri(table), self.options)
         con = glance()
         con.execute(f"create temp table found as {_nothing(table, columns)}")
@@ -283,9 +354,11 @@ class Lake:
                 try:
                     copy = Path(folder) / f"{number}.parquet"
                     copy.write_bytes(log.get(path))
-                except FileNotFoundError:
+                    con.execute(f"insert into found select {columns} from read_parquet('{copy}')")
+                except (FileNotFoundError, duckdb.Error) as exc:
+                    if was_interrupted(exc):
+                        raise
                     return None
-                con.execute(f"insert into found select {columns} from read_parquet('{copy}')")
         return con.table("found")
 
     def _any(self, delta: DeltaTable, predicate: str) -> bool:
@@ -342,7 +415,9 @@ class Lake:
         except CommitFailedError:
             raise
         except (DeltaError, OSError) as exc:
-            raise LakeError(f"{table.name} could not be written ({exc}); look at its permissions and space") from exc
+            raise LakeError(
+                f"{table.name} could not be written ({brief(exc)}); look at its permissions and space"
+            ) from exc
 
 
 _ARROW = {
@@ -359,7 +434,19 @@ def transactions(delta: DeltaTable) -> dict[str, int]:
     """Every application transaction of a table object's own snapshot: name to version.
 
     Read from the log in one go: asking delta-rs replays the log once a name.
+
+    Raises:
+        LakeError: a part of the log is missing or damaged.
     """
+    try:
+        return _transactions(delta)
+    except (FileNotFoundError, ValueError, TypeError, KeyError, duckdb.Error) as exc:
+        if was_interrupted(exc):
+            raise
+        raise _unreadable(delta.table_uri, exc) from exc
+
+
+def _transactions(delta: DeltaTable) -> dict[str, int]:
     log = Objects(delta.table_uri, dict(delta._storage_options or {}))
     found: dict[str, int] = {}
     start = 0
@@ -381,7 +468,7 @@ def epoch_of(delta: DeltaTable) -> int:
 def _last_checkpoint(log: Objects, newest: int) -> int | None:
     try:
         version = int(json.loads(log.get("_delta_log/_last_checkpoint"))["version"])
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
     return version if version <= newest else None
 
@@ -408,6 +495,17 @@ def _schema(table: Table) -> DeltaSchema:
     if table.dated_by:
         fields.append(DeltaField(contract.PARTITION, PrimitiveType("integer")))
     return DeltaSchema(fields)
+
+
+def _named(delta: DeltaTable) -> list[tuple[str, int]]:
+    """Path and bytes of every data file that a table's newest version is made of."""
+    found = delta.get_add_actions(flatten=True)
+    paths, sizes = (found.column(name).to_pylist() for name in ("path", "size_bytes"))
+    return [(unquote(path), size) for path, size in zip(paths, sizes, strict=True)]
+
+
+def _unreadable(uri: str, exc: Exception) -> LakeError:
+    return LakeError(f"{local_folder(uri) or uri} cannot be read ({brief(exc)}); run `coinlake doctor`")
 
 
 def _count(rows: duckdb.DuckDBPyRelation) -> int:

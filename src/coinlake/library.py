@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coinlake import catalog
-from coinlake.answer import to_moment
+from coinlake import catalog, settings
+from coinlake.answer import to_asked
 from coinlake.duck import bring, connect
 from coinlake.errors import ConfigError
 from coinlake.lake import Lake
+from coinlake.objects import local_folder
 from coinlake.query import query, rows
 from coinlake.table import Table
 
@@ -26,9 +28,13 @@ Moment = datetime | date | str | None
 
 @dataclass(frozen=True)
 class View:
-    """The rows of a table, now or as they were known at a moment. Every call reads the lake anew."""
+    """The rows of a table, now or as they were known at a moment. Every call reads the lake anew.
+
+    What cannot be read is a LakeError.
+    """
 
     table: Table
+    _lake: Lake
     _stream: Callable[[], Any]
 
     def to_arrow(self) -> pa.Table:
@@ -41,7 +47,8 @@ class View:
             import pyarrow
         except ImportError as exc:
             raise ConfigError("pyarrow is not installed: pip install 'coinlake[pandas]'") from exc
-        return pyarrow.table(self._stream())
+        with self._lake.guarded():
+            return pyarrow.table(self._stream())
 
     def to_pandas(self) -> pd.DataFrame:
         """The rows as a pandas data frame.
@@ -66,12 +73,14 @@ class View:
             import polars
         except ImportError as exc:
             raise ConfigError("polars is not installed: pip install 'coinlake[polars]'") from exc
-        return polars.DataFrame(self._stream())
+        with self._lake.guarded():
+            return polars.DataFrame(self._stream())
 
     def to_duckdb(self) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, which can be queried again and again."""
         con = connect()
-        bring(con, self._stream(), "rows_read")
+        with self._lake.guarded():
+            bring(con, self._stream(), "rows_read")
         return con.table("rows_read")
 
     def __repr__(self) -> str:
@@ -100,7 +109,7 @@ class OpenLake:
             ConfigError: there is no such table, or the moment is none.
         """
         table, at = catalog.table(name), _moment(as_of)
-        return View(table, lambda: rows(self.lake, table, self.sources, at, current))
+        return View(table, self.lake, lambda: rows(self.lake, table, self.sources, at, current))
 
     def query(self, sql: str, as_of: Moment = None) -> duckdb.DuckDBPyRelation:
         """The answer to a question in SQL over `silver.*`, `gold.*` and `current.*`.
@@ -112,8 +121,26 @@ class OpenLake:
 
 
 def open(root: str = "data", sources: Sequence[str] = ("coingecko",)) -> OpenLake:
-    """Open the lake below a folder or a `gs://` prefix. Nothing is created, nothing is written."""
-    return OpenLake(Lake.at(root), tuple(sources))
+    """Open the lake below a folder or a `gs://` prefix. Nothing is created, nothing is written.
+
+    Raises:
+        ConfigError: there is no such folder, it holds other things and no lake, or the text names no place for one.
+    """
+    try:
+        where = settings.root(str(root))
+    except ValueError as exc:
+        raise ConfigError(f"{root!r} is no place for a lake: name a folder, or gs://BUCKET/prefix") from exc
+    if (folder := local_folder(where)) and not _has_a_lake(Path(folder)):
+        raise ConfigError(f"there is no lake in {folder}; name the folder that holds bronze, silver and gold")
+    return OpenLake(Lake.at(where), tuple(sources))
+
+
+def _has_a_lake(folder: Path) -> bool:
+    """Whether a folder is a lake, perhaps one that nothing has come into yet."""
+    if not folder.is_dir():
+        return False
+    there = {each.name for each in folder.iterdir()}
+    return not there or bool(there & {"bronze", "silver", "gold"})
 
 
 def _moment(value: Moment) -> datetime | None:
@@ -122,6 +149,6 @@ def _moment(value: Moment) -> datetime | None:
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     try:
-        return to_moment(value if isinstance(value, str) else value.isoformat())
+        return to_asked(value if isinstance(value, str) else value.isoformat())
     except ValueError as exc:
         raise ConfigError(f"{value!r} is no moment: write it as 2022-02-01T00:45:00Z") from exc

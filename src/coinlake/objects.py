@@ -17,7 +17,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from coinlake import meter
-from coinlake.errors import LakeError
+from coinlake.errors import LakeError, brief
 
 _TRIES = 3
 
@@ -123,9 +123,8 @@ class Objects:
         except FileNotFoundError:
             raise
         except (BaseError, OSError) as exc:
-            why = str(exc).split("\n")[0]
             raise LakeError(
-                f"{self.root} cannot be read or written ({why}); look at its permissions and space"
+                f"{self.root} cannot be read or written ({brief(exc)}); look at its permissions and space"
             ) from exc
 
 

@@ -271,13 +271,53 @@ def _batches(lake: Lake, paths: Sequence[str], done: Done) -> Iterator[dict[str,
             yield batch
             batch, size = {}, 0
         try:
-            batch[path] = [_record(path, data)] if endpoint_of(path) == runs.ENDPOINT else list(unpack(data))
-        except (LakeError, ValueError):
+            batch[path] = answers_of(path, data)
+        except LakeError:
             done.damaged.append(path)
             continue
         size += len(data)
     if batch:
         yield batch
+
+
+def answers_of(path: str, data: bytes) -> list[Answer]:
+    """What a bronze object holds: a source's answers, or a run's own record.
+
+    Raises:
+        LakeError: it is damaged.
+    """
+    if endpoint_of(path) != runs.ENDPOINT:
+        return list(unpack(data))
+    try:
+        return [_record(path, data)]
+    except (ValueError, KeyError, TypeError) as exc:
+        raise LakeError(f"the record of a run is damaged ({exc}); restore it from a copy") from exc
+
+
+def demand_whole(lake: Lake, tables: Sequence[Table]) -> None:
+    """Refuse to empty silver tables whose rows could not be had again.
+
+    Raises:
+        LakeError: a bronze object that they have rows of is missing or damaged.
+    """
+    for table in tables:
+        for path in sorted(_seen(lake, table)):
+            if endpoint_of(path) and (wrong := _lost(lake, path)):
+                raise LakeError(
+                    f"{path} {wrong}, and {table.name} holds what it said: nothing was emptied; restore it from a copy "
+                    f"and rebuild again, or remove {lake.uri(table)} to go without its rows"
+                )
+
+
+def _lost(lake: Lake, path: str) -> str:
+    """Why a bronze object does not give its answers back; nothing where it does."""
+    try:
+        answers_of(path, lake.objects.get(path))
+    except FileNotFoundError:
+        return "is missing"
+    except LakeError:
+        return "is damaged"
+    return ""
 
 
 def analyze_tables(

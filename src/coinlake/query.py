@@ -18,7 +18,7 @@ from coinlake.duck import bring, connect
 from coinlake.engine import Engine
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
-from coinlake.errors import ConfigError
+from coinlake.errors import ConfigError, brief
 from coinlake.gold.analyze import known_at, make
 from coinlake.lake import Lake
 from coinlake.pipeline import NO_OPTIONS, Options, definitions
@@ -37,24 +37,26 @@ def query(
 
     Raises:
         ConfigError: the question is no SQL that can be answered; the sentence says why.
+        LakeError: a file of a table that it names is missing or damaged.
     """
     con = connect()
     for schema in ("silver", "gold", CURRENT):
         con.execute(f"create schema {schema}")
     try:
-        for schema, short in sorted(set(_NAMED.findall(sql.lower()))):
-            _attach(con, lake, schema, short, sources, as_of, options)
-        _demand_a_question(con, sql)
-        answer = con.sql(sql)
+        with lake.guarded():
+            for schema, short in sorted(set(_NAMED.findall(sql.lower()))):
+                _attach(con, lake, schema, short, sources, as_of, options)
+            _demand_a_question(con, sql)
+            answer = con.sql(sql)
     except duckdb.CatalogException as exc:
         unknown = sorted(f"{a}.{b}" for a, b in set(_NAMED.findall(sql.lower())) if not _known(a, b))
         raise ConfigError(
             f"there is no table {' and no '.join(unknown)}; `coinlake tables` lists those there are"
             if unknown
-            else f"the query cannot be answered: {_first_line(exc)}"
+            else f"the query cannot be answered: {brief(exc)}"
         ) from exc
     except duckdb.Error as exc:
-        raise ConfigError(f"the query cannot be answered: {_first_line(exc)}") from exc
+        raise ConfigError(f"the query cannot be answered: {brief(exc)}") from exc
     if answer is None:
         raise ConfigError("the query gives no rows: ask with SELECT")
     return answer
@@ -129,7 +131,3 @@ def _table_of(schema: str, short: str) -> str:
 
 def _known(schema: str, short: str) -> bool:
     return _table_of(schema, short) in catalog.entries()
-
-
-def _first_line(exc: Exception) -> str:
-    return " ".join(str(exc).split("\n\n")[0].split())

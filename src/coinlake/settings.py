@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from coinlake.answer import to_moment, to_text
+from coinlake.answer import to_asked, to_text
 from coinlake.bronze.plans import PAID, PLANS, PUBLIC, Plan
 from coinlake.errors import ConfigError
 
@@ -128,8 +128,17 @@ def _name(text: str) -> str:
     return text
 
 
-def _root(text: str) -> str:
-    if "://" in text and not text.startswith(("gs://", "file://")):
+_ROOT = "a folder, or a gs:// prefix such as gs://bucket/lake"
+
+
+def root(text: str) -> str:
+    """Where a lake or a layer may lie: a folder, `file:///folder`, or `gs://bucket` with or without a prefix.
+
+    Raises:
+        ValueError: the text begins like an address, and is none of these.
+    """
+    is_address = "://" in text or re.match(r"(gs|file):", text, re.IGNORECASE)
+    if is_address and not re.match(r"gs://[a-z0-9][a-z0-9._-]+(/|$)|file:///[^/]", text):
         raise ValueError(text)
     return text.rstrip("/") or "/"
 
@@ -141,7 +150,12 @@ def _url(text: str) -> str:
 
 
 def _clock(text: str) -> datetime | str:
-    return _url(text) if text.startswith("http") else to_moment(text)
+    if text.startswith("http"):
+        return _url(text)
+    try:
+        return to_asked(text)
+    except ConfigError as exc:
+        raise ValueError(text) from exc
 
 
 def _secret(text: str) -> Secret:
@@ -188,28 +202,28 @@ def _by_plan(limit: Callable[[Plan], Any]) -> Callable[[Mapping[str, Any]], Any]
 class Settings:
     """The value of every setting, read and checked. `load` makes it."""
 
-    lake: str = _setting("lake", "Where the lake lies.", "a folder or a gs:// prefix", _root, "data")
+    lake: str = _setting("lake", "Where the lake lies.", _ROOT, root, "data")
     bronze: str = _setting(
         "bronze",
         "Root of bronze, where it is not below the lake.",
-        "a folder or a gs:// prefix",
-        _root,
+        _ROOT,
+        root,
         by=_below("bronze"),
         follows="lake",
     )
     silver: str = _setting(
         "silver",
         "Root of silver, where it is not below the lake.",
-        "a folder or a gs:// prefix",
-        _root,
+        _ROOT,
+        root,
         by=_below("silver"),
         follows="lake",
     )
     gold: str = _setting(
         "gold",
         "Root of gold, where it is not below the lake.",
-        "a folder or a gs:// prefix",
-        _root,
+        _ROOT,
+        root,
         by=_below("gold"),
         follows="lake",
     )
@@ -244,7 +258,7 @@ class Settings:
     now: datetime | str | None = _setting(  # noqa: RUF009 (likewise)
         "now",
         "The moment to take for now, or the address of a simulator's clock; without it the machine's clock.",
-        "a moment such as 2022-02-01T00:45:00Z, or http://127.0.0.1:PORT/clock",
+        "a moment from 1970-01-01 to 2262-01-01 such as 2022-02-01T00:45:00Z, or http://127.0.0.1:PORT/clock",
         _clock,
     )
     top: int = _setting(

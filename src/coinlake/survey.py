@@ -54,7 +54,7 @@ def survey(lake: Lake, wish: Wish, at: datetime, pending: Iterable[str], plan: s
     """
     universe = frozen_universe(lake, at.date(), wish.top) if wish.top and not wish.coins else None
     pending = list(pending)
-    runs = _with_pending(lake, known_runs(lake), pending)
+    runs = all_runs(lake, pending)
     found = _Found()
     alike = [run for run in runs if run["plan"] == plan]
     found.given_up(alike, wish.granularity, at)
@@ -166,16 +166,26 @@ def known_runs(lake: Lake) -> list[dict[str, Any]]:
     return [run | {name: run[name] and run[name].replace(tzinfo=UTC) for name in _MOMENTS} for run in runs]
 
 
-def _with_pending(lake: Lake, runs: Iterable[Record], pending: Iterable[str]) -> list[dict[str, Any]]:
-    """Runs with what their own records say that silver has not seen yet: who may only read silver cannot clean them."""
-    by_name = {run["run"]: dict(run) for run in runs}
+def all_runs(lake: Lake, pending: Iterable[str]) -> list[dict[str, Any]]:
+    """The runs that silver knows and, of the bronze objects that it has not seen, what the runs' own records say: one
+    that was killed could not clean its own, and who may only read silver cannot clean any. Oldest first.
+    """
+    by_name = {run["run"]: run for run in known_runs(lake)}
     for path in pending:
-        if path.startswith(f"{RUNS}/"):
-            said = json.loads(lake.objects.get(path))
-            moments = {name: to_moment(said[name]) for name in ("began_at", "ended_at") if said.get(name)}
-            known = {name: value for name, value in said.items() if name in _TEXTS and value is not None}
-            by_name.setdefault(said["run"], dict.fromkeys((*_MOMENTS, *_TEXTS))).update({**known, **moments})
+        if path.startswith(f"{RUNS}/") and (said := _record(lake, path)):
+            by_name.setdefault(said["run"], dict.fromkeys((*_MOMENTS, *_TEXTS))).update(said)
     return sorted(by_name.values(), key=lambda run: (run["began_at"], run["run"]))
+
+
+def _record(lake: Lake, path: str) -> dict[str, Any]:
+    """What a run's own record says; nothing where it is damaged."""
+    try:
+        said = json.loads(lake.objects.get(path))
+        texts = {name: said[name] for name in _TEXTS if said.get(name) is not None}
+        moments = {name: to_moment(said[name]) for name in _MOMENTS if said.get(name)}
+        return {**texts, "run": said["run"], "began_at": moments["began_at"], **moments}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def credits(lake: Lake, runs: Iterable[Record], counts: Callable[[datetime], bool]) -> int:

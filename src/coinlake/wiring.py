@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, partial
+from functools import cache, partial, wraps
+from inspect import isfunction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -34,6 +35,7 @@ from coinlake.progress import WAIT, Progress, Report, silent
 from coinlake.query import query
 from coinlake.report import report
 from coinlake.settings import Settings, demand_key
+from coinlake.silver import rejects
 from coinlake.survey import RUNS, survey
 from coinlake.table import Table
 
@@ -96,6 +98,27 @@ def _demand_a_fit_folder(root: str) -> None:
         )
 
 
+Kind = TypeVar("Kind", bound=type)
+
+
+def _guarded(kind: Kind) -> Kind:
+    """Whatever a door asks for, a damaged file of the lake is a LakeError."""
+
+    def guard(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def call(self: Workspace, *given: Any, **named: Any) -> Any:
+            with self.lake.guarded():
+                return method(self, *given, **named)
+
+        return call
+
+    for name, method in list(vars(kind).items()):
+        if isfunction(method) and not name.startswith("_"):
+            setattr(kind, name, guard(method))
+    return kind
+
+
+@_guarded
 @dataclass(frozen=True)
 class Workspace:
     """Everything a door can ask for. Errors are those of `coinlake.errors`; one raised by a run has its `report`."""
@@ -176,13 +199,18 @@ class Workspace:
         return health.age(self.lake, self.now())
 
     def rebuild(self, layer: str, tables: Sequence[str] = ()) -> RunReport:
-        """Make the tables of a layer (or those named) anew: silver from bronze, gold from silver."""
+        """Make the tables of a layer (or those named) anew: silver from bronze, gold from silver.
+
+        Rejects come of the objects of all tables, so they are made anew with all of silver.
+        """
         chosen = [catalog.table(name) for name in tables] or catalog.layer(layer)
         if wrong := [table.name for table in chosen if table.layer != layer]:
             raise ConfigError(f"{wrong[0]} is not in {layer}: leave it out, or choose its layer with --layer")
         if layer == "gold":
             names = [table.name for table in chosen]
             return self._recorded("rebuild gold", lambda run, done: self._analyze(run, done, names))
+        if rejects.TABLE in chosen:
+            chosen = catalog.layer(layer)
         return self._recorded("rebuild silver", lambda run, done: self._restart(chosen), self._clean)
 
     def import_files(
@@ -308,9 +336,13 @@ class Workspace:
     def _noted(self, run: steps.Run, *stages: Stage) -> RunReport:
         """Do the stages in turn, with a record in bronze at the beginning and at the end."""
         steps.begin(self.lake, run)
-        done, lasted_s, failure = _did(run, stages)
+        done, lasted_s, failure = _did(run, [self._guarded_stage(stage) for stage in stages])
         steps.end(self.lake, run, done, self.now(), lasted_s, failure)
         return self._told(run, done, lasted_s, failure)
+
+    def _guarded_stage(self, stage: Stage) -> Stage:
+        """The stage, told by the right kind of error in the run's record too."""
+        return self.lake.guarded()(stage)
 
     def _new_run(self, command: str) -> steps.Run:
         limit_s = self.settings.deadline_s or math.inf
@@ -379,6 +411,7 @@ class Workspace:
         return lambda progress: self.report(replace(progress, run=run.name))
 
     def _restart(self, tables: Sequence[Table]) -> None:
+        steps.demand_whole(self.lake, tables)
         for table in tables:
             self.lake.restart(table)
 

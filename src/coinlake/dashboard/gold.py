@@ -22,7 +22,7 @@ from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError
 
 from coinlake.duck import bring, connect, quoted
-from coinlake.errors import LakeError
+from coinlake.errors import LakeError, brief
 from coinlake.objects import Objects, local_folder
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Gold:
         try:
             return _plain(self._answer(sql, parts).df())
         except (duckdb.IOException, duckdb.InvalidInputException, DeltaError, OSError) as exc:
-            raise LakeError(f"{self.root} cannot be read ({str(exc).splitlines()[0]}); run `coinlake doctor`") from exc
+            raise LakeError(f"{self.root} cannot be read ({brief(exc)}); run `coinlake doctor`") from exc
 
     def _answer(self, sql: str, parts: Mapping[str, Part]) -> duckdb.DuckDBPyConnection:
         if local_folder(self.root):
@@ -166,7 +166,7 @@ class Gold:
         try:
             delta = DeltaTable(uri, version=self.seen[table].version, storage_options=dict(self.options))
         except (DeltaError, OSError) as exc:
-            raise LakeError(f"{uri} cannot be read ({str(exc).splitlines()[0]}); run `coinlake doctor`") from exc
+            raise LakeError(f"{uri} cannot be read ({brief(exc)}); run `coinlake doctor`") from exc
         files = tuple(unquote(each) for each in delta.file_uris()) if folder else ()
         return _Stored(delta, frozenset(each.name for each in delta.schema().fields), files)
 
