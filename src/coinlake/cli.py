@@ -721,11 +721,51 @@ def query(
     at = _when(as_of)
     work = door.workspace()
     with _asking(), work.lake.guarded():
-        rows = work.query(question, at)
-        if output is None:
-            _write(door, form, rows)
-        else:
-            _write_file(door, form, rows, output)
+        _answer(door, form, work.query(question, at), output)
+
+
+_Format = Annotated[
+    str | None, typer.Option("--format", metavar="table|csv|json|parquet", help="table shows the first 100 rows.")
+]
+_Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here, not to stdout.")]
+_Day = Annotated[datetime | None, typer.Option(metavar="DAY", formats=["%Y-%m-%d"], help="A UTC day: 2026-11-24.")]
+
+
+@_command("equity", ("fee_bp", "slippage_bp", *_PLACES))
+def equity(
+    door: Door,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="A rule of gold.signals: golden_cross, momentum...")],
+    coin: Annotated[str, typer.Argument(metavar="COIN", help="Its CoinGecko id, or a symbol only one coin has.")],
+    first: _Day = None,
+    last: _Day = None,
+    format_: _Format = None,
+    output: _Output = None,
+) -> None:
+    """Follow a rule on a coin: what became of one dollar, day by day, beside holding the coin and holding bitcoin."""
+    form = _form(format_, door.as_json, output)
+    _answer(door, form, door.workspace().equity(rule, coin, first and first.date(), last and last.date()), output)
+
+
+@_command("correlations", _PLACES)
+def correlations(
+    door: Door,
+    coins: Annotated[
+        list[str] | None, typer.Argument(metavar="[COIN]...", help="The largest where none is named.")
+    ] = None,
+    day: _Day = None,
+    format_: _Format = None,
+    output: _Output = None,
+) -> None:
+    """Show how coins move together, over 30 and 90 days up to the newest day, or another."""
+    form = _form(format_, door.as_json, output)
+    _answer(door, form, door.workspace().correlations(coins or [], day and day.date()), output)
+
+
+def _answer(door: Door, form: str, rows: duckdb.DuckDBPyRelation, output: Path | None) -> None:
+    if output is None:
+        _write(door, form, rows)
+    else:
+        _write_file(door, form, rows, output)
 
 
 def _form(wanted: str | None, as_json: bool, output: Path | None) -> str:

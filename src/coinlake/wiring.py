@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from coinlake import catalog, exports, health, upkeep
+from coinlake import asked, catalog, exports, health, upkeep
 from coinlake import pipeline as steps
 from coinlake.answer import to_moment
 from coinlake.bronze.ingest import Ingested
@@ -293,6 +293,15 @@ class Workspace:
     def portrait(self, coin: str) -> dict[str, Any]:
         """What gold knows of a coin, by its id or symbol."""
         return portrait(self.lake, coin)
+
+    def equity(self, rule: str, coin: str, first: date | None, last: date | None) -> duckdb.DuckDBPyRelation:
+        """What following a rule on a coin made of one dollar, day by day, at the costs that are set."""
+        costs = (self.settings.fee_bp, self.settings.slippage_bp)
+        return asked.equity(self.lake, rule, coin, costs, first, last)
+
+    def correlations(self, coins: Sequence[str], day: date | None) -> duckdb.DuckDBPyRelation:
+        """Correlations of the newest day, or another."""
+        return asked.correlations(self.lake, coins, day)
 
     def tables(self) -> list[dict[str, Any]]:
         """Every table: grain, rows, version, newest moment or day."""

@@ -55,7 +55,7 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     caps = read["gold.daily"].select("coin_id", "day", "market_cap_usd")
     returns = read["gold.indicators"].select("coin_id", "day", "log_return_1d")
     rows = arrays(engine, caps.join(returns, on=["coin_id", "day"], how="inner"), ("day", "coin_id"))
-    made = [pairs for end in _month_ends(rows["day"]) for pairs in _at(rows, end)]
+    made = [pairs for end in _month_ends(rows["day"]) for pairs in at(rows, end)]
     whole = {
         name: np.concatenate([each[name] for each in made]) if made else typed(column.type, [])
         for name, column in TABLE.columns.items()
@@ -69,9 +69,16 @@ def _month_ends(days: NDArray[Any]) -> list[date]:
     return list(distinct[(distinct + 1).astype("datetime64[M]") != distinct.astype("datetime64[M]")])
 
 
-def _at(rows: Columns, end: date) -> Iterator[Columns]:
-    """The pairs of each window that ends on a day."""
-    coins = _largest(_between(rows, end, end))
+def at(rows: Columns, end: Any, coins: Sequence[str] | None = None) -> Iterator[Columns]:
+    """The pairs of each window that ends on a day: of the largest coins of the day, or of those named.
+
+    `rows` are sorted by day and coin: `coin_id`, `day`, `market_cap_usd`, `log_return_1d`.
+    """
+    those = _largest(_between(rows, end, end)) if coins is None else np.array(sorted(set(coins)), dtype=object)
+    yield from _windows(rows, end, those)
+
+
+def _windows(rows: Columns, end: Any, coins: NDArray[Any]) -> Iterator[Columns]:
     for window in WINDOWS:
         first = end - np.timedelta64(window - 1, "D")
         inside = _between(rows, first, end)
