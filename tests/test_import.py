@@ -500,8 +500,21 @@ def test_every_bad_line_is_refused_by_its_number_and_in_words(tmp_path: Path) ->
     assert words["$.lines[6].day"] == ("02/01/2020", "expected a date like 2014-09-17")
     assert words["$.lines[9]"] == ("2020-01-05,bitcoin,1,2,0.5,1.5", "6 cells where the header has 7")
     assert words["$.lines[11].coin"][1].startswith("expected a CoinGecko id in small letters")
-    assert words["$.lines[14]"][1] == "a quote is not closed in its line, or stands inside a cell"
+    assert words["$.lines[14]"][1] == "a quote that is not closed in its line, or stands inside a cell"
     assert words["$.lines[15]"][1] == "a later line has its coin and moment"
+
+
+@pytest.mark.parametrize("unseen", ["\0", "\x07", "\x7f", "\x85", "\u200b", "\u202e", "\ufeff"])
+def test_a_coin_with_a_character_that_nobody_sees_is_refused(unseen: str, tmp_path: Path) -> None:
+    rows = [("bitcoin", "2020-01-01", 1.0), (f"bit{unseen}coin", "2020-01-01", 2.0)]
+    (tmp_path / "a.csv").write_bytes("\n".join(["coin,day,close", *(",".join(map(str, row)) for row in rows)]).encode())
+    columns = dict(zip(("coin", "day", "close"), map(pa.array, zip(*rows, strict=True)), strict=True))
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    for name, place in (("a.csv", "$.lines[3].coin"), ("a.parquet", "$.rows[2].coin")):
+        found = outcome(tmp_path / name)
+        assert outcome(tmp_path / name, "pandas") == found
+        assert found.refused == {(place, "not_allowed")}
+        assert [row[0] for row in found.candles] == ["bitcoin"]
 
 
 def test_what_is_good_beside_bad_lines_is_taken_and_zero_is_unknown(tmp_path: Path) -> None:
@@ -585,6 +598,46 @@ def test_a_column_of_days_with_times_of_day_in_it_is_one_of_moments(tmp_path: Pa
     assert as_days.refused == {("$.lines[2].day", "wrong_type"), ("$.lines[3].day", "wrong_type")}
 
 
+@pytest.mark.parametrize(
+    ("moments", "ends"),
+    [
+        ("2020-01-{:02}T00:00:00+10:00", "5 at 14:00"),
+        ("2020-01-{:02}T12:00:00Z", "5 at 12:00"),
+        ("2020-01-{:02}T01:00:01Z", "5 at 01:00"),
+        ("2020-01-{:02}T01:00:00Z", ""),
+        ("2020-01-{:02}T23:55:00Z", ""),
+        ("2020-01-{:02}T00:00:00Z", ""),
+        ("2020-01-{:02}", ""),
+    ],
+)
+def test_days_that_end_at_another_hour_are_warned_about_for_gold_takes_no_close_from_them(
+    moments: str, ends: str, home: Home
+) -> None:
+    path = home.write("a.csv", "time,close\n" + "".join(f"{moments.format(day)},{day}\n" for day in range(1, 6)))
+    for dry_run in (True, False):
+        [file] = home.bring(path, coin="bitcoin", dry_run=dry_run)["files"]
+        assert [ends in warning and "--mapping day=COLUMN" in warning for warning in file["warnings"]] == [True] * bool(
+            ends
+        )
+    assert bool(home.query("from gold.daily")) is not bool(ends)
+
+
+def test_a_warning_names_the_commonest_hours_and_is_told_beside_the_table(tmp_path: Path) -> None:
+    at = ["01-01T12:00", "01-02T12:00", "01-03T13:00", "01-04T00:00"]
+    (tmp_path / "a.csv").write_text("time,close\n" + "".join(f"2020-{each}:00Z,1\n" for each in at))
+    program = Program(tmp_path, {"now": NOW.isoformat(), "lake": "data"})
+    done = program("import", "a.csv", "--source", "mine", "--coin", "bitcoin", "--dry-run")
+    (said,) = [line for line in done.err.splitlines() if "WARNING" in line or "warning" in line]
+    assert "a.csv: 3 candles of a day end at another hour than 00:00 UTC (2 at 12:00, 1 at 13:00)" in said
+
+
+def test_one_gap_is_one_candle(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("day,close\n2020-01-01,1\n2020-01-03,1\n2020-01-04,1\n")
+    program = Program(tmp_path, {"now": NOW.isoformat(), "lake": "data"})
+    told = program("import", "a.csv", "--source", "mine", "--coin", "bitcoin", "--dry-run").out
+    assert "1 candle between them is not there" in told
+
+
 def test_days_that_close_a_candle_are_moments_where_one_says_so(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("date,close\n2020-01-02,1\n2020-01-03,2\n")
@@ -621,6 +674,10 @@ REFUSED: Mapping[str, tuple[str | bytes, Mapping[str, Any], str]] = {
     "spreadsheet": (b"PK\x03\x04...", {}, "save the sheet as CSV"),
     "compressed": (gzip.compress(b"day,close\n2020-01-01,1\n"), {}, "unpack it first"),
     "utf-16": ("day,close\n".encode("utf-16"), {}, "save it as CSV UTF-8"),
+    "latin-1": (b"day,close,note\n2020-01-01,1,caf\xe9\n", {}, r"line 2 has bytes that are no UTF-8.*iconv"),
+    "latin-1 header": (b"day,close,caf\xe9\n2020-01-01,1,\n", {}, r"no UTF-8.*iconv -f LATIN1"),
+    "no line fits": ("day,close\n2020-01-01\n", {}, "can be read; line 2 has 1 cell where the header has 2"),
+    "unseen": ("day,close\n" + ROWS, {"coin": "bit\0coin"}, "is no CoinGecko id"),
     "picture": (b"\x89PNG\r\n\x1a\n\0\0\0", {}, "is no text"),
     "cut parquet": (b"PAR1....", {}, "damaged Parquet"),
 }  # fmt: skip
@@ -733,6 +790,9 @@ def number_of(cell: Cell) -> float | None:
     return value
 
 
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
 def candle_of(line: tuple[Cell, ...]) -> tuple[Any, ...]:
     """The candle a line says.
 
@@ -740,7 +800,12 @@ def candle_of(line: tuple[Cell, ...]) -> tuple[Any, ...]:
         ValueError: something in it is wrong.
     """
     coin, day = as_text(line[0]).strip(" \t"), as_text(line[1]).strip(" \t")
-    if not coin or re.search("[A-Z \t\n\f\r]", coin) or not re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII):
+    if (
+        not coin
+        or re.search("[A-Z \t\n\f\r]", coin)
+        or UNSEEN.search(coin)
+        or not re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII)
+    ):
         raise ValueError(line)
     ends = date.fromisoformat(day) + timedelta(days=1)
     if not date(2009, 1, 1) <= ends <= date(2022, 2, 8):

@@ -619,6 +619,9 @@ def import_(
     means = _pairs(mapping)
     report = door.workspace().import_files(list(map(str, files)), source, means, coin, time_is, date_form, dry_run)
     door.answer(report, import_view)
+    for file in report["files"]:
+        for warning in file["warnings"]:
+            door.screen.warn(f"{file['file']}: {warning}")
 
 
 def _pairs(joined: str) -> dict[str, str]:

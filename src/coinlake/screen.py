@@ -415,7 +415,7 @@ def _imported(file: Mapping[str, Any], is_dry: bool) -> list[RenderableType]:
             "coins": coins + (f" (by {file['coin_from']})" if file["coin_from"] else ""),
             "rows": f"{file['rows']:,} of {file['lines']:,} lines, candles of {', '.join(file['spans'])}",
             "closes": f"{file['first_closed_at']} to {file['last_closed_at']}",
-            "gaps": f"{file['gaps']:,} candles between them are not there" if file["gaps"] else "",
+            "gaps": _gaps(file["gaps"]),
             "refused": f"lines: {file['refused_lines']:,}; {text(_listed(file['rejects']))}" if file["rejects"] else "",
             "bronze": lies,
         },
@@ -424,6 +424,12 @@ def _imported(file: Mapping[str, Any], is_dry: bool) -> list[RenderableType]:
     more = sum(file["rejects"].values()) - len(file["shown"])
     title = f"Refused (and {more:,} more)" if more else "Refused"
     return [view, *([grid(file["shown"], title)] if file["shown"] else [])]
+
+
+def _gaps(count: int) -> str:
+    if not count:
+        return ""
+    return f"{count:,} candles between them are not there" if count > 1 else "1 candle between them is not there"
 
 
 def _row(value: Any) -> str:

@@ -36,6 +36,12 @@ _NO_SHEETS = {
 }
 
 
+NO_UTF8 = (
+    "bytes that are no UTF-8: save it as CSV UTF-8, or convert it, such as from Latin-1 with iconv -f LATIN1 -t UTF-8"
+)
+"""What is wrong with text in another encoding, and what to do about it."""
+
+
 class Unreadable(ValueError):
     """The file cannot be read as it is: the sentence goes on from the file's name and says what to do."""
 
@@ -72,7 +78,7 @@ def sheet_of(body: bytes) -> Sheet:
             raise Unreadable(what)
     header = next((line for _, line in _texts(body)), "")
     if "\0" in header or not _is_text(header):
-        raise Unreadable("is no text: save it as CSV UTF-8")
+        raise Unreadable(f"is no text, or has {NO_UTF8}")
     delimiter = max(_DELIMITERS, key=lambda each: len(_split(header, each) or ()))
     return Sheet("csv", delimiter, tuple(name.strip() for name in _split(header, delimiter) or (header,)))
 
@@ -122,10 +128,10 @@ def _row(number: int, line: str, sheet: Sheet, places: Sequence[int | None]) -> 
 
 def _wrong(line: str, cells: list[str] | None, expected: int) -> str:
     if cells is None:
-        return "a quote is not closed in its line, or stands inside a cell"
+        return "a quote that is not closed in its line, or stands inside a cell"
     if len(cells) != expected:
-        return f"{len(cells)} cells where the header has {expected}"
-    return "" if _is_text(line) else "bytes that are no UTF-8"
+        return f"{len(cells)} cell{'s' if len(cells) > 1 else ''} where the header has {expected}"
+    return "" if _is_text(line) else NO_UTF8
 
 
 def _split(line: str, delimiter: str) -> list[str] | None:

@@ -229,6 +229,7 @@ class Workspace:
         `coinlake.silver.own`. A file that is in bronze already is not put there again.
         """
         from coinlake.bronze import own
+        from coinlake.gold.daily import EARLY_S, LATE_S
         from coinlake.silver import own as cleaning
 
         own.demand_real(self.lake)
@@ -238,7 +239,7 @@ class Workspace:
         for number, name in enumerate(files):
             self.report(Progress("read", number, len(files), name))
             each = own.read(Path(name), source, mapping, coin, time_is, date_form, knows)
-            taken = cleaning.taken(each.answer(at), catalog.readers(), self.engine)
+            taken = cleaning.taken(each.answer(at), catalog.readers(), self.engine, (EARLY_S, LATE_S))
             planned.append((each, taken, own.imported_before(self.lake, each, taken.finished_until)))
         own.demand_use([(each, taken.rows, taken.shown) for each, taken, _ in planned])
         fresh = own.only_once([each for each, _, before in planned if before is None])

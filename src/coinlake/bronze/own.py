@@ -127,9 +127,7 @@ def read(
         kind = "time" if "time" in columns else "day"
         taken = {("moment" if what == kind else what): column for what, column in columns.items()}
         load(con, body, sheet, taken, "lines")
-        [(lines,)] = con.sql("select count(*) from lines").fetchall()
-        if not lines:
-            raise Unreadable("has a header and no line below it")
+        lines = _demand_lines(con, sheet)
         form = date_form or _form(con, taken["moment"], sheet)
         is_day = _names_days(con, form, kind, explicit=kind in mapping, closes=time_is == "closes")
         coin_id, coin_from = _coin(path, columns, coin, knows)
@@ -144,6 +142,23 @@ def read(
         coin_from=coin_from,
         lines=lines,
     )
+
+
+def _demand_lines(con: duckdb.DuckDBPyConnection, sheet: Sheet) -> int:
+    """How many lines there are.
+
+    Raises:
+        Unreadable: there is none, or none that can be read.
+    """
+    [(lines, wrong, number, why)] = con.sql(
+        "select count(*), count(wrong), arg_min(number, number) filter (wrong is not null), "
+        "arg_min(wrong, number) filter (wrong is not null) from lines"
+    ).fetchall()
+    if not lines:
+        raise Unreadable("has a header and no line below it")
+    if wrong == lines:
+        raise Unreadable(f"has no line that can be read; {sheet.place[:-1]} {number} has {why}")
+    return int(lines)
 
 
 def demand_real(lake: Lake) -> None:
@@ -282,7 +297,7 @@ def _coin(
             )
         return None, ""
     if coin:
-        if re.search(r"[A-Z\s]", coin):
+        if not coin.isprintable() or re.search(r"[A-Z\s]", coin):
             raise ConfigError(f"--coin {coin!r} is no CoinGecko id: those are in small letters, such as bitcoin")
         return coin, "--coin"
     if knows(path.stem):

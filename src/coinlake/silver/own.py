@@ -9,7 +9,7 @@ of the coin, or of the file where the coin has one candle only, and has to be on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,10 +32,14 @@ ENDPOINT = "import"
 PRICES = ("open", "high", "low", "close")
 SLACK = 0.1
 """How far a median step may lie from a span, as a part of it, to be one."""
+HOURS = 3
+"""Most hours that a warning names."""
 SHOWN = 10
 """Most rejects of a file that are told one by one."""
 
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_UNSEEN = r"[\x00-\x1f\x7f-\x9f\x{ad}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}]"
+"""Control and formatting characters: two ids that look the same must be the same."""
 _NO_NUMBER = "(?i)[+-]?(nan|inf|infinity)"
 _KNOWN_MOMENTS = "timestamptz '1970-01-01 00:00:00+00' and timestamptz '2255-01-01 00:00:00+00'"
 """Between any two of which the time is exact in a float64."""
@@ -122,10 +126,12 @@ def _wrongs() -> list[_Wrong]:
 
 
 def _coin_wrongs() -> list[_Wrong]:
+    unseen = "'expected a CoinGecko id without control characters: nobody sees them, and they make another coin of it'"
     help_ = "'expected a CoinGecko id in small letters, such as bitcoin: symbols are shared by several coins'"
     return [
         ("coin", "missing", "coin is null", "'no coin'"),
         ("coin", "not_allowed", r"regexp_matches(coin, '[A-Z\s]')", help_),
+        ("coin", "not_allowed", rf"regexp_matches(coin, '{_UNSEEN}')", unseen),
     ]
 
 
@@ -254,7 +260,7 @@ class Taken:
 
     `gaps` counts the candles that are missing between a coin's first and its last, `rejects` the rejects by rule,
     `refused_lines` their lines; `shown` holds the first rejects. `finished_until` is the end of the newest candle that
-    has ended by the answer's time.
+    has ended by the answer's time. `warnings` are sentences about what is taken and may not be what was meant.
     """
 
     rows: int
@@ -267,10 +273,14 @@ class Taken:
     refused_lines: int
     rejects: Mapping[str, int]
     shown: tuple[Mapping[str, Any], ...]
+    warnings: tuple[str, ...] = ()
 
 
-def taken(answer: Answer, readers: Readers, engine: Engine) -> Taken:
-    """What an import would give, by the very step that cleans it; nothing is written."""
+def taken(answer: Answer, readers: Readers, engine: Engine, closes_day: tuple[int, int]) -> Taken:
+    """What an import would give, by the very step that cleans it; nothing is written.
+
+    `closes_day` are the seconds before and after 00:00 UTC between which a candle has to end to close a day.
+    """
     found = clean([("not yet in bronze", 1, answer)], readers, engine)
     table, _ = readers[ENDPOINT]
     rows = next(each.rows for each in found if each.table is table)
@@ -303,7 +313,24 @@ def taken(answer: Answer, readers: Readers, engine: Engine) -> Taken:
             dict(zip(("place", "rule", "value", "detail"), row, strict=True))
             for row in shown.project("path, rule, value, detail").fetchall()
         ),
+        warnings=tuple(_close_no_day(rows, *closes_day)),
     )
+
+
+def _close_no_day(rows: duckdb.DuckDBPyRelation, early_s: int, late_s: int) -> Iterator[str]:
+    """A warning about candles of a day or longer that end at another hour than a day does, if there are any."""
+    days = ", ".join(quoted(name) for name, length in SPANS_S.items() if length >= DAY_S)
+    second = "epoch_us(closed_at) // 1000000 % 86400"
+    off = rows.filter(f"span in ({days}) and {second} > {late_s} and {second} < {DAY_S - early_s}")
+    ends = off.aggregate(f"{second} // 60 as minute, count(*) as n", "minute").order("n desc, minute").fetchall()
+    if count := sum(n for _, n in ends):
+        hours = [f"{n:,} at {minute // 60:02}:{minute % 60:02}" for minute, n in ends]
+        listed = ", ".join([*hours[:HOURS], *(["…"] if len(hours) > HOURS else [])])
+        candles = "1 candle of a day ends" if count == 1 else f"{count:,} candles of a day end"
+        yield (
+            f"{candles} at another hour than 00:00 UTC ({listed}), so they close no UTC day and gold.daily gets no "
+            "close from them: where a column names the days, say so with --mapping day=COLUMN, else bring UTC days"
+        )
 
 
 def _moment(microseconds: int | None) -> datetime | None:
