@@ -167,8 +167,10 @@ def _recent(lake: Lake, source: Table, definition: Definition, as_of: datetime |
 
 
 def _earlier(definition: Definition, scope: Scope | None) -> str:
-    """SQL for the table's own rows that lie before all that is read of its sources."""
-    return scope.earlier(str(definition.table.dated_by), definition.lookback_days) if scope else "false"
+    """SQL for the table's own rows that lie before what is read of its sources, and of half of that: the last of them
+    is then among the days that are read, and what has become of it since can be told.
+    """
+    return scope.earlier(str(definition.table.dated_by), definition.lookback_days // 2) if scope else "false"
 
 
 def _within(rows: Any, scope: Scope, day: str) -> Any:

@@ -178,11 +178,15 @@ def _bitcoins_returns(columns: Laid) -> dict[int, float]:
     return found
 
 
-def _peaks_before(columns: Laid) -> dict[tuple[str, str], tuple[float, int]]:
-    """By coin and source: the peak that the table's last earlier row knew, and its day since 1970."""
-    days = columns["peak_day"].astype("datetime64[D]").astype(np.int64)
+Peak = tuple[float, int, int]
+"""The highest close so far, the day it was last reached, and the day of the row that says so; days since 1970."""
+
+
+def _peaks_before(columns: Laid) -> dict[tuple[str, str], Peak]:
+    """By coin and source, what the table's last earlier row knew."""
+    at, day = (columns[name].astype("datetime64[D]").astype(np.int64).tolist() for name in ("peak_day", "day"))
     keys = zip(columns["coin_id"], columns["source"], strict=True)
-    return dict(zip(keys, zip(columns["peak_usd"].tolist(), days.tolist(), strict=True), strict=True))
+    return dict(zip(keys, zip(columns["peak_usd"].tolist(), at, day, strict=True), strict=True))
 
 
 @dataclass(frozen=True)
@@ -254,7 +258,7 @@ def _return(history: _History, days: int) -> Floats:
 
 
 def _of_block(
-    columns: Laid, rows: slice, grid: Grid, bitcoin: Mapping[int, float], peaks: Mapping[tuple[str, str], Any]
+    columns: Laid, rows: slice, grid: Grid, bitcoin: Mapping[int, float], peaks: Mapping[tuple[str, str], Peak]
 ) -> Laid:
     mine = {name: values[rows] for name, values in columns.items()}
     history = _history({name: mine[name] for name in _READ}, grid)
@@ -383,13 +387,15 @@ def _by_unit(history: _History, of: Any, window: Window) -> Floats:
     return made
 
 
-def _peaks(history: _History, before: Sequence[tuple[float, int] | None]) -> Laid:
-    """The highest close so far in the same unit, and when it was last reached."""
+def _peaks(history: _History, before: Sequence[Peak | None]) -> Laid:
+    """The highest close so far in the same unit, and when it was last reached. Up to the day of the row that knew it
+    before, these are not those of the table: such days are read, but not made again.
+    """
     close, place = history.close, np.arange(history.grid.days)
     peak, at = np.empty_like(close), np.empty(close.shape, dtype=np.int64)
     for series, unit in _units(history):
         mine = history.unit[series] == unit
-        earlier, earlier_at = (before[series] if unit == 0 else None) or (-np.inf, 0)
+        earlier, earlier_at = _known_before(history, series, unit, before[series])
         known = np.where(np.isnan(close[series][mine]), -np.inf, close[series][mine])
         highest_so_far = np.maximum(np.maximum.accumulate(known), earlier)
         reached = np.where(known >= highest_so_far, place[mine] + history.grid.origin, earlier_at)
@@ -401,6 +407,15 @@ def _peaks(history: _History, before: Sequence[tuple[float, int] | None]) -> Lai
         "drawdown": close / peak - 1,
         "days_since_peak": place + history.grid.origin - at,
     }
+
+
+def _known_before(history: _History, series: int, unit: int, before: Peak | None) -> tuple[float, int]:
+    """The peak that was known before and its day, where it is in this unit."""
+    if before is None:
+        return -np.inf, 0
+    peak, at, day = before
+    place = min(max(day - history.grid.origin, 0), history.grid.days - 1)
+    return (peak, at) if history.unit[series, place] == unit else (-np.inf, 0)
 
 
 def _units(history: _History) -> Iterator[tuple[int, int]]:

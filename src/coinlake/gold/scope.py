@@ -90,8 +90,23 @@ class Scope:
         return " or ".join(terms) or "false"
 
     def earlier(self, day: str, before: int) -> str:
-        """SQL that is true for the rows of these coins that lie more than so many days before their first."""
-        terms = [f"({_of(coins)}{day} < cast('{first}' as date))" for (first, _), coins in self._spans(before)]
+        """SQL that is true for the rows of these coins that lie more than so many days before the first day of theirs.
+
+        Where every coin is named as well, a coin's first day is the earlier of the two: what follows is made again.
+        """
+        every = self.days.get(EVERY)
+        firsts: dict[date, list[str]] = {}
+        for coin, (first, _) in sorted(self.days.items()):
+            if coin != EVERY:
+                firsts.setdefault(min(first, every[0]) if every else first, []).append(coin)
+        named = ", ".join(map(quoted, sorted(self.days.keys() - {EVERY})))
+        terms = [
+            f"(coin_id in ({', '.join(map(quoted, coins))}) and {day} < cast('{_earlier(first, before)}' as date))"
+            for first, coins in sorted(firsts.items())
+        ]
+        if every:
+            others = f"coin_id not in ({named}) and " if named else ""
+            terms.append(f"({others}{day} < cast('{_earlier(every[0], before)}' as date))")
         return " or ".join(terms) or "false"
 
     def to_text(self) -> str:

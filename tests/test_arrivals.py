@@ -1,0 +1,221 @@
+"""Whatever arrives, and in whatever order: gold made bit by bit is what a rebuild from nothing makes.
+
+Days arrive as they end or late, are corrected, begin a coin, come from a history of one's own or with a market list;
+now and then gold is brought up to date. Nothing is written anew in between, so that what is wrong once stays wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from coinlake.engine import engine
+from coinlake.gold import indicators
+from coinlake.gold.analyze import analyze, make
+from coinlake.lake import Lake
+from coinlake.pipeline import definitions
+from strategies import examples
+from test_gold import GOLD, SOURCES, D, H, Row, bring_up, candle, daily_point, dicts, market, observe, stored
+from test_gold_truths import Rows, differing
+
+START, TODAY, DAYS = datetime(2020, 10, 1, tzinfo=UTC), 520, 1000
+COINS = ("bitcoin", "ethereum", "tether", "young")
+BEFORE = 30
+"""Days before the first one known that may arrive as well."""
+
+
+@cache
+def closes(coin: str) -> Any:
+    """A close for each day."""
+    random = np.random.default_rng(COINS.index(coin))
+    if coin == "tether":
+        return 1 + np.round(random.normal(0, 0.0003, DAYS), 4)
+    return 10.0 ** (4 - 2 * COINS.index(coin)) * np.exp(random.normal(0, 0.05, DAYS).cumsum())
+
+
+def end_of(number: int) -> datetime:
+    return START + (number + 1) * D
+
+
+some_coin = st.integers(0, len(COINS) - 1)
+some_place = st.integers(0, 9_999)
+some_days_ago = st.one_of(st.integers(0, 9), st.integers(0, 450))
+some_factor = st.sampled_from([1.0, 1.02, 0.5, 4.0, 30.0, 0.01])
+
+
+class Arrivals(RuleBasedStateMachine):
+    """A lake to which things happen."""
+
+    def __init__(self) -> None:
+        """An empty lake, of which nobody has heard anything."""
+        super().__init__()
+        self.folder = TemporaryDirectory(prefix="coinlake-arrivals-")
+        self.lake = Lake.at(str(Path(self.folder.name) / "lake"))
+        self.today, self.heard = TODAY, 0
+        self.known: dict[str, set[int]] = {}
+
+    @initialize(
+        coins=st.lists(st.sampled_from(COINS), min_size=1, max_size=3, unique=True),
+        days=st.sampled_from([40, 130, 450]),
+        sources=st.sampled_from([("coingecko",), ("mine", "coingecko")]),
+    )
+    def a_history_is_there(self, coins: list[str], days: int, sources: tuple[str, ...]) -> None:
+        self.sources = sources
+        self.hear(row for coin in coins for row in self.days(coin, range(self.today - days + 1, self.today + 1)))
+        bring_up(self.lake, sources=self.sources)
+
+    @rule(days=st.integers(1, 3), skipped=st.sampled_from([0, 0, 0, 1, 5, 45]), without=some_coin)
+    def the_next_days_arrive(self, days: int, skipped: int, without: int) -> None:
+        """Of all coins but one, if there are several."""
+        first = self.today + 1 + skipped
+        self.today = first + days - 1
+        coins = [coin for coin in self.known if coin != COINS[without]] or list(self.known)
+        self.hear(row for coin in coins for row in self.days(coin, range(first, first + days)))
+
+    @rule(which=some_coin, place=some_place, days=st.sampled_from([1, 1, 2, 20]))
+    def late_days_arrive(self, which: int, place: int, days: int) -> None:
+        coin = self.coin(which)
+        missing = sorted(set(range(min(self.known[coin]) - BEFORE, self.today + 1)) - self.known[coin])
+        first = place % len(missing)
+        self.hear(self.days(coin, missing[first : first + days]))
+
+    @rule(which=some_coin, place=some_place, factor=some_factor)
+    def an_old_day_is_corrected(self, which: int, place: int, factor: float) -> None:
+        coin = self.coin(which)
+        known = sorted(self.known[coin])
+        self.hear(self.days(coin, [known[place % len(known)]], factor))
+
+    @precondition(lambda self: len(self.known) < len(COINS))
+    @rule(days=st.sampled_from([1, 25, 100]))
+    def a_coin_begins(self, days: int) -> None:
+        coin = next(coin for coin in COINS if coin not in self.known)
+        self.hear(self.days(coin, range(self.today - days + 1, self.today + 1)))
+
+    @rule(which=some_coin, ago=some_days_ago, days=st.sampled_from([1, 40]), factor=some_factor)
+    def days_of_my_own_are_imported(self, which: int, ago: int, days: int, factor: float) -> None:
+        """Of a coin that is there; its source is another."""
+        coin, last = self.coin(which), self.today - ago
+        self.hear(
+            candle(end_of(number), *np.multiply(_candle(coin, number), factor), "1d", coin_id=coin, source="mine")
+            for number in range(last - days + 1, last + 1)
+        )
+
+    @rule(ago=some_days_ago, seconds=st.sampled_from([43_200, 86_340]))
+    def a_market_list_arrives(self, ago: int, seconds: int) -> None:
+        """From noon, or from a minute before midnight, where its prices may stand in for closes."""
+        number, ranked = self.today - ago, [coin for coin in COINS if coin in self.known]
+        at = end_of(number) - D + timedelta(seconds=seconds)
+        self.hear(
+            market(at, float(closes(coin)[number]) * 1.01, coin_id=coin, rank=rank, market_cap_usd=1e12 / rank)
+            for rank, coin in enumerate(ranked, start=1)
+        )
+
+    @rule()
+    def gold_is_brought_up_to_date(self) -> None:
+        bring_up(self.lake, sources=self.sources)
+        rebuilt = self.rebuilt()
+        for table in GOLD:
+            assert differing(table, stored(self.lake, table), rebuilt[table.name])[:3] == [], table.name
+
+    def teardown(self) -> None:
+        """At the end gold is looked at in any case."""
+        try:
+            if self.known:
+                self.gold_is_brought_up_to_date()
+        finally:
+            self.folder.cleanup()
+
+    def coin(self, which: int) -> str:
+        return list(self.known)[which % len(self.known)]
+
+    def days(self, coin: str, numbers: Iterable[int], factor: float = 1.0) -> list[Row]:
+        """What is observed of a coin at the end of some days."""
+        found = []
+        for number in numbers:
+            price = float(closes(coin)[number]) * factor
+            size = 10.0 ** (7 + COINS.index(coin))
+            about = {"market_cap_usd": price * size, "volume_24h_usd": price * size / (20 + number % 7)}
+            found.append(daily_point(end_of(number), price, coin_id=coin, **about))
+            self.known.setdefault(coin, set()).add(number)
+        return found
+
+    def hear(self, rows: Iterable[Row]) -> None:
+        """It is fetched after all that was heard before."""
+        self.heard += 1
+        observe(self.lake, *rows, fetched_at=end_of(self.today) + H + timedelta(seconds=self.heard))
+
+    def rebuilt(self) -> Rows:
+        """Every table of gold, made from silver alone."""
+        runs_on, streams = engine("duckdb"), dict[str, Any]()
+        for each in definitions(self.sources):
+            streams[each.table.name] = make(self.lake, each, runs_on, self.sources, made=streams)
+        return {name: dicts(stream) for name, stream in streams.items()}
+
+
+def _candle(coin: str, number: int) -> tuple[float, float, float, float]:
+    open_, close = closes(coin)[number - 1 : number + 1]
+    return float(open_), float(max(open_, close)) * 1.02, float(min(open_, close)) * 0.97, float(close)
+
+
+@pytest.mark.slow(seconds=60)
+def test_whatever_arrives_and_in_whatever_order_gold_is_what_a_rebuild_makes() -> None:
+    run_state_machine_as_test(Arrivals, settings=settings(examples(6, shrinks=False), stateful_step_count=8))
+
+
+# Longer than what is read ---------------------------------------------------------------------------------------------
+
+LONG = indicators.LOOKBACK_DAYS + 120
+
+
+def brought_up(folder: Path, first: list[Row], then: list[Row]) -> list[tuple[Any, ...]]:
+    """Where the indicators of a lake that heard of some rows, and then of others, differ from a rebuild."""
+    lake = Lake.at(str(folder))
+    needed = [each for each in definitions(SOURCES) if each.table.name in ("gold.daily", "gold.indicators")]
+    for hour, rows in enumerate((first, then)):
+        observe(lake, *rows, fetched_at=end_of(LONG) + hour * H)
+        how = [analyze(lake, each, engine("duckdb"), SOURCES).how for each in needed]
+    assert how == ["updated", "updated"]
+    table = needed[-1].table
+    step_by_step = stored(lake, table)
+    for each in needed:
+        analyze(lake, each, engine("duckdb"), SOURCES, anew=True)
+    return differing(table, step_by_step, stored(lake, table))[:3]
+
+
+def at_ends(coin: str, prices: Sequence[float]) -> list[Row]:
+    return [daily_point(end_of(number), price, coin_id=coin) for number, price in enumerate(prices)]
+
+
+@pytest.mark.slow(seconds=5)
+@pytest.mark.parametrize("place", [0, 1, indicators.LOOKBACK_DAYS // 2, indicators.LOOKBACK_DAYS])
+def test_a_peak_of_before_a_new_unit_is_forgotten_wherever_the_unit_begins(tmp_path: Path, place: int) -> None:
+    """As on the first day that is read, where nothing tells it from any other."""
+    begins = LONG - 1 - indicators.LOOKBACK_DAYS + place
+    rows = at_ends("bitcoin", [100.0] + [1.0] * (begins - 1) + [25.0] * (LONG - begins))
+    assert brought_up(tmp_path, rows[:-1], rows[-1:]) == []
+
+
+@pytest.mark.slow(seconds=5)
+def test_a_peak_that_was_corrected_long_ago_is_not_carried_by_rows_that_rest_on_it(tmp_path: Path) -> None:
+    """Though bitcoin's newest day, on which every coin rests, lies after them."""
+    prices = [10.0] * LONG
+    prices[10] = 90.0
+    bitcoin, ether = at_ends("bitcoin", prices), at_ends("ethereum", prices)
+    corrected = daily_point(end_of(10), 11.0, coin_id="ethereum")
+    assert brought_up(tmp_path, [*bitcoin[:-1], *ether[:-1]], [bitcoin[-1], corrected]) == []
+
+
+@pytest.mark.slow(seconds=5)
+def test_a_peak_that_lies_before_what_is_read_is_carried(tmp_path: Path) -> None:
+    rows = at_ends("ethereum", [10.0, 90.0, *(10.0 + number % 7 for number in range(LONG - 2))])
+    assert brought_up(tmp_path, rows[:-1], rows[-1:]) == []
