@@ -7,8 +7,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import duckdb
-
 from coinlake import catalog, report
 from coinlake.duck import connect, quoted
 from coinlake.errors import ConfigError
@@ -62,11 +60,12 @@ def _noted(lake: Lake) -> dict[str, int]:
 def _export(lake: Lake, name: str, to: Path | None) -> list[str]:
     table, written = catalog.table(name), []
     con = connect()
-    lake.attach(con, table, "exported")
+    lake.attach(con, table, "stored")
+    con.execute(f"create temp table exported as select * from stored order by {', '.join(table.key)}")
     with tempfile.TemporaryDirectory() as folder:
         for ending, options in FORMATS.items():
             file = Path(folder) / f"{table.folder}.{ending}"
-            _copy(con, ", ".join(table.key), file, options)
+            con.execute(f"copy exported to {quoted(str(file))} ({options})")
             written.append(_put(lake, file, to))
     return written
 
@@ -81,7 +80,3 @@ def _put(lake: Lake, file: Path, to: Path | None) -> str:
         return str(shutil.copyfile(file, to / file.name))
     except OSError as exc:
         raise ConfigError(f"--to {to}: it is no folder that can be written ({exc.strerror}); name another") from exc
-
-
-def _copy(con: duckdb.DuckDBPyConnection, order: str, file: Path, options: str) -> None:
-    con.execute(f"copy (select * from exported order by {order}) to {quoted(str(file))} ({options})")

@@ -374,6 +374,7 @@ def definitions(sources: Sequence[str], options: Options = NO_OPTIONS) -> list[D
             recent_days=getattr(entry.module, "RECENT_DAYS", 0),
             as_observed=getattr(entry.module, "AS_OBSERVED", False),
             minds=getattr(entry.module, "MINDS", {}),
+            takes_since=getattr(entry.module, "TAKES_SINCE", False),
         )
         for entry in catalog.entries().values()
         if entry.table.layer == "gold"

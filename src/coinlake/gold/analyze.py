@@ -27,7 +27,8 @@ WHOLE = "whole"
 ITSELF = "itself"
 """Name under which a definition finds its own earlier rows."""
 
-Build = Callable[[Mapping[str, Frame], Sequence[str], Engine], Frame]
+Build = Callable[..., Frame]
+"""From the tables read (by name), the order of sources and the engine, with options by keyword, to the rows."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Definition:
     names, by table, what is read of it where that is not everything. With `recent_days` only the last so many days of
     each source are read, and with `as_observed` every observation of silver instead of the current view. `minds` says,
     by silver table, in SQL which of its rows say anything about this table; new ones that do not are nothing new.
+    With `takes_since` the builder is told the first day that is wanted (`since`), and may leave out those before.
     """
 
     table: Table
@@ -58,6 +60,7 @@ class Definition:
     recent_days: int = 0
     as_observed: bool = False
     minds: Mapping[str, str] = field(default_factory=dict)
+    takes_since: bool = False
 
     @property
     def by_days(self) -> bool:
@@ -134,7 +137,8 @@ def make(
             read[source.name] = rows if is_current else _held(engine, current(source, rows))
     if definition.carries:
         read[ITSELF] = engine.frame(lake.read(definition.table, definition.carries, _earlier(definition, scope)))
-    rows = engine.arrow(definition.build(read, sources, engine))
+    since = {"since": scope.first} if scope and definition.takes_since else {}
+    rows = engine.arrow(definition.build(read, sources, engine, **since))
     return _within(rows, scope, str(definition.table.dated_by)) if scope else rows
 
 

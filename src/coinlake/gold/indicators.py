@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,8 @@ LOOKBACK_DAYS = 1500
 """Days before the first that are read: after so many, what a recursive value began with weighs under 1e-15."""
 CARRIES = ("coin_id", "day", "source", "peak_usd", "peak_day")
 """What a row needs of all days before these: the highest close."""
+TAKES_SINCE = True
+"""Of all that is read only the days from the first that is wanted are laid down."""
 COMPANIONS = BITCOINS
 """Coins that every other coin's rows rest on."""
 
@@ -147,15 +150,15 @@ def touched(scope: Scope, source: str) -> Scope:
     return scope.lasting(None) | everyones.lasting(max(BETAS) + 1)
 
 
-def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
-    """The indicators of every day in `gold.daily` that has a price."""
+def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, since: date | None = None) -> Frame:
+    """The indicators of every day in `gold.daily` that has a price, or of those from a day on."""
     daily = read["gold.daily"].select(*SERIES, "day", *_READ)
     columns = arrays(engine, daily, (*SERIES, "day"))
     columns = {name: values[columns["close_usd"] > 0] for name, values in columns.items()}
     peaks = _peaks_before(arrays(engine, read[ITSELF].select(*CARRIES), (*SERIES, "day")))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         bitcoin = _bitcoins_returns(columns)
-        made = [_of_block(columns, rows, grid, bitcoin, peaks) for rows, grid in blocks(columns, SERIES)]
+        made = [_of_block(columns, rows, grid, bitcoin, peaks, since) for rows, grid in blocks(columns, SERIES)]
     if not made:
         return frame_of(engine, _nothing())
     return frame_of(engine, {name: np.concatenate([each[name] for each in made]) for name in TABLE.columns})
@@ -258,7 +261,12 @@ def _return(history: _History, days: int) -> Floats:
 
 
 def _of_block(
-    columns: Laid, rows: slice, grid: Grid, bitcoin: Mapping[int, float], peaks: Mapping[tuple[str, str], Peak]
+    columns: Laid,
+    rows: slice,
+    grid: Grid,
+    bitcoin: Mapping[int, float],
+    peaks: Mapping[tuple[str, str], Peak],
+    since: date | None,
 ) -> Laid:
     mine = {name: values[rows] for name, values in columns.items()}
     history = _history({name: mine[name] for name in _READ}, grid)
@@ -274,7 +282,8 @@ def _of_block(
         **_recursives(history),
     }
     made = {**{name: mine[name] for name in (*SERIES, "day", "close_usd")}, **_of_rows(grid, laid)}
-    return {name: made[name] for name in TABLE.columns}
+    wanted = slice(None) if since is None else mine["day"] >= np.datetime64(since)
+    return {name: made[name][wanted] for name in TABLE.columns}
 
 
 def _of_rows(grid: Grid, laid: Laid) -> Laid:
