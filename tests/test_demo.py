@@ -68,6 +68,18 @@ def test_a_demo_refuses_a_lake_of_a_real_market(tmp_path: Path) -> None:
     assert "holds a real market" in err
 
 
+def test_a_demo_refuses_a_real_market_in_one_layer_alone(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("coin,day,close\nbitcoin,2022-01-01,1\nbitcoin,2022-01-02,2\n")
+    code, _, err = ended(program(tmp_path, "import", "own.csv", "--source", "mine", "--lake", "real"))
+    assert code == 0, err
+    for layers in (
+        {"COINLAKE_LAKE": "real", "COINLAKE_BRONZE": "other"},
+        {"COINLAKE_SILVER": str(tmp_path / "real/silver"), "COINLAKE_GOLD": str(tmp_path / "real/gold")},
+    ):
+        code, _, err = ended(program(tmp_path, "demo", "--once", "--top", "2", "--days", "5", **layers))
+        assert (code, "holds a real market" in err) == (3, True), err
+
+
 def test_the_real_service_is_not_mixed_into_a_simulated_lake(tmp_path: Path, shared: Path) -> None:
     from servers import replay
 
@@ -105,15 +117,17 @@ def answers(address: str, within_s: float = 60) -> bool:
             time.sleep(0.2)
 
 
-def test_ctrl_c_ends_a_demo_cleanly(tmp_path: Path) -> None:
-    process = program(tmp_path, "demo", "--top", "2", "--days", "10", "--day", "1", "--log", "text")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_ends_cleanly_with_its_dashboard(tmp_path: Path, ending: signal.Signals) -> None:
+    words = ("demo", "--top", "2", "--days", "10", "--day", "1", "--log", "text")
+    process = program(tmp_path, *words, COINLAKE_COINS="bitcoin")  # which is no coin of that market
     runs = tmp_path / "data-demo/bronze/_runs"
     until = time.monotonic() + 90
     while len(list(runs.glob("*-ended.json"))) < 2 and time.monotonic() < until:
         time.sleep(0.2)
     address = dashboard_of(process)
     assert answers(address)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     code, _, err = ended(process)
     assert code == 0, err
     assert not answers(address, within_s=0)

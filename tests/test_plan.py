@@ -22,7 +22,7 @@ from coinlake.bronze.call import (
     market_chart_range,
     ohlc,
 )
-from coinlake.bronze.plan import STEPS, Known, Plan, Wish, days_asked, plan, shortened, step_below
+from coinlake.bronze.plan import STEPS, Known, Plan, Wish, days_asked, kept_up, plan, shortened, step_below
 from coinlake.errors import ConfigError
 
 AT = datetime(2022, 2, 1, 0, 45, tzinfo=UTC)
@@ -222,6 +222,17 @@ def test_a_window_still_reaches_its_first_day_when_the_run_takes_a_while() -> No
     known = Known(covered={("daily", "bitcoin"): window(late, 364) - {date(2022, 2, 1)}})
     (call,) = plan(BITCOIN, known, late).calls
     assert date(2022, 2, 1) in answered(call, late + timedelta(minutes=30))
+
+
+def test_a_call_made_long_after_it_was_planned_reaches_back_as_far() -> None:
+    known = Known(covered={("daily", "bitcoin"): window(AT, 364) - {date(2022, 1, 30), date(2022, 1, 31)}})
+    (call,) = plan(BITCOIN, known, AT).calls
+    for later in (timedelta(0), timedelta(hours=20), timedelta(days=1), timedelta(days=5)):
+        now = AT + later
+        kept = kept_up(call, AT, now, None)
+        assert {date(2022, 1, 30), date(2022, 1, 31)} <= answered(kept, now)
+        assert int(kept.params["days"]) <= 2 + later.days + 1
+    assert kept_up(call, AT, AT + timedelta(days=900), 365).params["days"] == "364"
 
 
 def test_days_before_the_plan_s_history_are_told_and_not_asked_for() -> None:

@@ -387,7 +387,7 @@ def watch(
     """Watch the lake: clean what lands in bronze, analyze what lands in silver, until Ctrl-C."""
     from coinlake.watch import watch as look
 
-    rhythm = _rhythm(every) if every else None
+    rhythm = None if every is None else _rhythm(every)
     if rhythm:
         demand_key(door.settings)
     look(
@@ -491,7 +491,7 @@ def _rates(joined: str, flag: str) -> dict[str, float]:
     try:
         return {name.strip(): float(rate) for name, _, rate in (each.partition("=") for each in _names(joined))}
     except ValueError as exc:
-        raise typer.BadParameter(f"{joined!r} should be name=rate, such as 500=0.1", param_hint=flag) from exc
+        raise typer.BadParameter(f"{joined!r} should be name=rate, such as html=0.1", param_hint=flag) from exc
 
 
 @_command("demo", ("top", "days", *_WORKING, *_PLACES), job=True)

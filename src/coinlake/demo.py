@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from datetime import UTC, datetime, time, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
-from coinlake.bronze.kind import holds_a_real_market
+from coinlake import catalog
+from coinlake.bronze.kind import holds_a_real_market, is_simulated
 from coinlake.errors import ConfigError
 from coinlake.lake import Lake
 from coinlake.progress import Report
@@ -32,13 +34,17 @@ COINS = 50
 AT = time(0, 45, tzinfo=UTC)
 """The time of a simulated day at which the last one is finished and is fetched."""
 DAY_S = 86_400
+_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that end the demo as Ctrl-C does: by itself Python would leave the dashboard running."""
 PORT = 8501
 """Where the dashboard of the practice lake is served, if that is free."""
 
 
 def settings_of(loaded: Loaded) -> Settings:
-    """The settings, with a lake and a number of coins of the demo's own where none were chosen."""
-    settings, origins = loaded.settings, loaded.origins
+    """The settings, with a lake and a number of coins of the demo's own where none were chosen; coins named for a real
+    market are not of this one.
+    """
+    settings, origins = replace(loaded.settings, coins=()), loaded.origins
     if origins["top"] == "default":
         settings = replace(settings, top=COINS)
     if origins["lake"] != "default":
@@ -59,8 +65,11 @@ def opened(settings: Settings, seed: int, report: Report) -> Iterator[tuple[Work
         ConfigError: the lake holds a real market.
     """
     lake = Lake.at(settings.lake, settings.bronze, settings.silver, settings.gold)
-    if holds_a_real_market(lake.objects):
-        raise ConfigError(f"{settings.lake} holds a real market; set COINLAKE_LAKE to another place for the demo")
+    if holds_a_real_market(lake.objects) or (_has_tables(lake) and not is_simulated(lake.objects)):
+        raise ConfigError(
+            f"{settings.lake}, or the place of one of its layers, holds a real market; set COINLAKE_LAKE to another "
+            "place for the demo"
+        )
     start = f"{_start(lake):%Y-%m-%dT%H:%M:%SZ}"
     options = Options(coins=5 * COINS, seed=seed, plan="keyless", rate=0, now=start, speed=0)
     with running(options) as simulator:
@@ -68,6 +77,11 @@ def opened(settings: Settings, seed: int, report: Report) -> Iterator[tuple[Work
             settings, api_url=simulator.url, api_key=Secret(), plan="keyless", rate=0, now=simulator.clock_url
         )
         yield workspace(replace(chosen, monthly_credits=0, daily_credits=0), report), simulator
+
+
+def _has_tables(lake: Lake) -> bool:
+    """Whether silver or gold hold anything: a simulated market's stand beside a bronze that is marked as one."""
+    return any(lake.version(entry.table) >= 0 for entry in catalog.entries().values())
 
 
 def _start(lake: Lake) -> datetime:
@@ -104,6 +118,8 @@ def dashboard(settings: Settings) -> Iterator[str | None]:
         start_new_session=True,  # Ctrl-C is ours: it ends when we do
     ) as process:
         try:
+            for ending in _ENDINGS:
+                signal.signal(ending, signal.default_int_handler)
             if _has_a_screen():
                 threading.Thread(target=_browse, args=(address, process), daemon=True).start()
             yield address

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from coinlake import catalog, upkeep
+from coinlake.bronze.kind import is_simulated
 from coinlake.duck import connect
 from coinlake.errors import LakeError
 from coinlake.lake import Lake
@@ -73,6 +74,7 @@ def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
     return {
         "lake": {"bronze": lake.bronze, "silver": lake.silver, "gold": lake.gold},
         "now": now,
+        "market": "simulated" if is_simulated(lake.objects) else "real",
         "last_finished_day": last_day,
         "hours_behind": _hours_behind(last_day, now),
         "tables": tables(lake),

@@ -27,6 +27,7 @@ from coinlake.bronze.plan import (
     credits_left,
     days_asked,
     days_of,
+    kept_up,
     plan,
     shortened,
     step_below,
@@ -331,6 +332,7 @@ class _Run:
 
     def _ask(self, call: Call) -> bool:
         """Ask, with ever shorter windows as long as the service wants one; False where it may be tried again."""
+        call = kept_up(call, self.at, self.now(), self.wish.history_days)
         limit = self.limits.get(call.coin_id or "", self.days_limit)
         while (short := shortened(call, limit, moment := self.now())) is not None:
             reply = self._fetch(short)

@@ -406,6 +406,19 @@ def days_of(call: Call, at: datetime) -> tuple[date, date] | None:
     return None
 
 
+def kept_up(call: Call, planned_at: datetime, now: datetime, history_days: int | None) -> Call:
+    """The call as it has to be made now, so that it reaches back as far as it was planned to: the service counts the
+    days of a chart from the moment of the call, which in a long run, or by a fast clock, is a later one.
+    """
+    if call.endpoint != MARKET_CHART or call.params.get("interval") != "daily":
+        return call
+    asked = int(call.params["days"])
+    days = max(_days_to(now, planned_at + _RUN - asked * _DAY), asked)
+    if history_days is not None:
+        days = max(min(days, history_days - 1), asked)
+    return replace(call, params={**call.params, "days": str(days)})
+
+
 def shortened(call: Call, limit: int | None, at: datetime) -> Call | None:
     """The call with a window of at most `limit` days; None where nothing of it is left in the same granularity."""
     asked = days_asked(call, at)

@@ -157,7 +157,11 @@ class _Handler(StreamRequestHandler):
 
     def _answer(self, method: str, target: str, headers: Mapping[str, str]) -> bool:
         """Answer a request; whether the connection stays open."""
-        url = urlsplit(target)
+        try:
+            url = urlsplit(target)
+        except ValueError:  # http://[ is no address
+            self._write(Reply(HTTPStatus.BAD_REQUEST, b"", {}))
+            return False
         params = dict(parse_qsl(url.query, keep_blank_values=True))
         if method == "GET":
             reply = self.service.get(url.path, url.query, params, headers)
