@@ -29,13 +29,17 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def served(gold: Path | str, script: Path = SCRIPT, folder: Path | None = None) -> Iterator[str]:
-    """The dashboard over a gold root, at an address of its own; it works in `folder`."""
+def served(gold: Path | str, script: Path | None = SCRIPT, folder: Path | None = None) -> Iterator[str]:
+    """The dashboard over a gold root, at an address of its own; it works in `folder`. Without a script it is the one
+    that `coinlake dashboard` serves.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     command += ["--server.address", "127.0.0.1", "--server.headless", "true", "--browser.gatherUsageStats", "false"]
+    if script is None:
+        command = [sys.executable, "-m", "coinlake", "dashboard", "--port", str(port)]
     log = open(os.devnull, "w")  # noqa: SIM115
     with (
         log,

@@ -373,6 +373,21 @@ def test_conditions_combine(asked: str, kept: list[int]) -> None:
     assert (list(rows.index), unclear) == (kept, "")
 
 
+def test_a_condition_may_be_written_as_it_is_said() -> None:
+    for said, meant in (
+        ("RSI under 30 and above SMA 200", "rsi_14d < 30 and close_usd > sma_200d"),
+        ("close > $1", "close_usd > 1"),
+        ("market cap over 1M", "market_cap_usd > 1000000"),
+    ):
+        assert conditions.kept(ROWS, said)[1] == "", said
+        assert list(conditions.kept(ROWS, said)[0].index) == list(conditions.kept(ROWS, meant)[0].index), said
+
+
+def test_what_is_half_understood_filters_nothing() -> None:
+    rows, unclear = conditions.kept(ROWS, "close_usd > 3 and nonsense")
+    assert len(rows) == len(ROWS) and "is no condition" in unclear
+
+
 def test_what_is_not_understood_is_said() -> None:
     assert "did you mean rsi_14d" in conditions.kept(ROWS, "rsi_14 < 3")[1]
     assert "is no condition" in conditions.kept(ROWS, "__import__('os')")[1]

@@ -140,6 +140,17 @@ def test_a_page_fits_a_phone(chrome: Any, address_of_simulated: str, name: str) 
     reader.context.close()
 
 
+def test_the_command_serves_what_the_script_does(chrome: Any, simulated: Path, tmp_path: Path) -> None:
+    with served(simulated, None, tmp_path) as at:
+        reader = Reader(chrome, at)
+        for path in PAGES.values():
+            reader.open(path)
+            assert reader.page.locator("h1").last.inner_text() != "This lake cannot be read"
+            assert "Simulated market" in reader.content()
+        assert reader.wrong == []
+        reader.context.close()
+
+
 def test_the_market_changes_with_its_controls(reader: Reader) -> None:
     reader.open("")
     before = reader.page.inner_text(".st-key-card-map")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from streamlit.testing.v1 import AppTest
 
 import goldlake
@@ -78,6 +79,38 @@ def test_every_choice_of_every_control_draws(name: str, gold: Path, monkeypatch:
     for number, toggle in enumerate(page.toggle):
         page.toggle[number].set_value(not toggle.value)
         drawn(page.run())
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("compare", {"with": ",".join(f"sim-{each}" for each in goldlake.NAMES)}),
+        ("compare", {"with": "sim-solana,sim-solana"}),
+        ("lab", {"held": "sim-solana,sim-solana,nothing"}),
+        ("signals", {"coins": "sim-solana,sim-solana", "strength": "nan", "since": "never"}),
+    ],
+)
+def test_a_link_that_asks_for_too_much_draws_what_can_be_shown(
+    name: str, link: dict[str, str], gold: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COINLAKE_GOLD", str(gold))
+    page = AppTest.from_function(script, kwargs={"name": name}, default_timeout=60)
+    page.query_params.update(link)
+    drawn(page.run())
+    assert len(page.multiselect[-1 if name == "signals" else 0].value) == (8 if len(link.get("with", "")) > 90 else 1)
+
+
+@every_page
+def test_columns_that_are_not_there_are_missed_and_not_made_up(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = goldlake.make(tmp_path, 5, 90)
+    for table, columns in (("signals", ["sentence"]), ("health", ["verdict"]), ("daily", ["flags", "is_final"])):
+        rows = DeltaTable(str(made / table)).to_pandas().drop(columns=columns)
+        write_deltalake(str(made / table), rows, mode="overwrite", schema_mode="overwrite")
+    words = said(drawn(opened(name, made, monkeypatch)))
+    if name == "health":
+        assert ">Serve<" not in words and "is not known" in words and "no, provisional" not in words
 
 
 @every_page

@@ -143,11 +143,12 @@ class Door:
 
 
 def _command(
-    name: str, settings: Sequence[str] = _PLACES, job: bool = False
+    name: str, settings: Sequence[str] = _PLACES, job: bool = False, frames: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make `body(door, …)` a command that also takes the global flags and those of `settings`.
 
-    A `job` writes logs as the `log` setting says; what only asks a question speaks plain words.
+    A `job` writes logs as the `log` setting says; what only asks a question speaks plain words. With `frames` it has
+    use for pandas.
     """
 
     def wrap(body: Callable[..., None]) -> Callable[..., None]:
@@ -156,7 +157,7 @@ def _command(
             asked = (ctx.obj or Asked()).also(given, settings)
             if asked.version:
                 _print_version()
-            with _opened(asked, job) as door:
+            with _opened(asked, job, frames) as door:
                 body(door, **given)
 
         own = list(inspect.signature(body, eval_str=True).parameters.values())[1:]
@@ -237,7 +238,7 @@ def _print_version() -> None:
 
 
 @contextmanager
-def _opened(asked: Asked, job: bool) -> Iterator[Door]:
+def _opened(asked: Asked, job: bool, frames: bool = False) -> Iterator[Door]:
     """Settle the settings, open the screen, and end the program as it should end, whatever happens inside."""
     from coinlake.screen import Screen, mode_of
 
@@ -249,7 +250,7 @@ def _opened(asked: Asked, job: bool) -> Iterator[Door]:
             screen.paces = {"ingest": loaded.settings.rate}
         for warning in loaded.warnings:
             screen.warn(warning)
-        with _spared(("polars",) if loaded.settings.engine == "pandas" else ("pandas", "polars")):
+        with _spared(("polars",) if frames or loaded.settings.engine == "pandas" else ("pandas", "polars")):
             yield Door(loaded, screen, asked.as_json, asked.quiet)
         sys.stdout.flush()
 
@@ -548,7 +549,7 @@ def _tell_what_to_try(door: Door, lake: str, work: Workspace) -> None:
     )
 
 
-@_command("dashboard")
+@_command("dashboard", frames=True)
 def dashboard(
     door: Door,
     port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65_535, help="Where it is served.")] = 8501,

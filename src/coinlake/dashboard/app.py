@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 import time
 from collections.abc import Mapping
@@ -158,12 +159,13 @@ def _nothing_yet(root: str) -> None:
             "Silver is there, gold is not yet",
             f"`{above}` holds observations that nothing was concluded from yet. One command makes gold of them, and "
             "this page shows it within seconds:",
-            f"coinlake --lake {above} analyze",
+            f"coinlake --lake {shlex.quote(str(above))} analyze",
         )
     elif "://" not in root and not above.is_dir():
         _steps(
             "There is no lake here",
-            f"`{above}` does not exist. Look at another lake, or fill a practice lake from a simulated market:",
+            f"`{above}` {'is a file' if above.is_file() else 'does not exist'}. Look at another lake, or fill a "
+            "practice lake from a simulated market:",
             "coinlake --lake PATH dashboard\ncoinlake demo --once && coinlake --lake data-demo dashboard",
         )
     else:

@@ -18,14 +18,16 @@ _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "=": lambda a, b: a == b,
 }
 _SCALES = {"%": 0.01, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "": 1.0}
-_ONE = re.compile(r"([a-z_0-9]+)\s*(<=|>=|<|>|=|under|over)\s*(\S+)\s*(%?)")
-_SIDE = re.compile(r"(above|below)\s+([a-z_0-9]+)")
-_NUMBER = re.compile(r"([+-]?[0-9]*\.?[0-9]+)([%kmbt]?)")
+_NAME = r"[a-z_0-9]+(?: +[a-z_0-9]+)*?"
+_ONE = re.compile(rf"({_NAME})\s*(<=|>=|<|>|=|\bunder\b|\bover\b)\s*(\S+(?: +[a-z_0-9]+)*?)\s*(%?)")
+_SIDE = re.compile(rf"(above|below)\s+({_NAME})")
+_NUMBER = re.compile(r"\$?([+-]?[0-9]*\.?[0-9]+)([%kmbt]?)")
 SHORT = {
     "rsi": "rsi_14d", "volatility": "volatility_30d", "beta": "beta_btc_90d", "sharpe": "sharpe_90d",
     "price": "price_usd", "cap": "market_cap_usd", "market_cap": "market_cap_usd", "volume": "volume_24h_usd",
     "volume_24h": "volume_24h_usd", "close": "close_usd", "z_score": "z_score_20d", "adx": "adx_14d",
-    "sma_200": "sma_200d", "sma_50": "sma_50d", "sma_20": "sma_20d", "ema_50": "ema_50d",
+    "sma_200": "sma_200d", "sma_7": "sma_7d", "ema_12": "ema_12d", "ema_26": "ema_26d",
+     "sma_50": "sma_50d", "sma_20": "sma_20d", "ema_50": "ema_50d",
 }  # fmt: skip
 """Shorter names that people use."""
 
@@ -36,7 +38,8 @@ def columns_of(rows: pd.DataFrame) -> list[str]:
 
 
 def kept(rows: pd.DataFrame, text: str) -> tuple[pd.DataFrame, str]:
-    """The rows that satisfy every condition, and a sentence on the first that was not understood (empty if none).
+    """The rows that satisfy every condition, and a sentence on the first that was not understood (empty if none; all
+    rows are kept then, for half of what was asked is not what was asked).
 
     What is not known satisfies no condition.
     """
@@ -47,7 +50,7 @@ def kept(rows: pd.DataFrame, text: str) -> tuple[pd.DataFrame, str]:
         try:
             found = found[_one(found, part)]
         except ValueError as exc:
-            return found, str(exc)
+            return rows, str(exc)
     return found, ""
 
 
@@ -67,6 +70,7 @@ def _value(rows: pd.DataFrame, text: str) -> Any:
 
 
 def _column(rows: pd.DataFrame, name: str) -> Any:
+    name = "_".join(name.split())
     full = SHORT.get(name, name)
     known = columns_of(rows)
     if full not in known:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from coinlake.gold import evidence, trading
 from coinlake.gold.field import Columns, Events, Field
+from coinlake.gold.rules.rule import Rule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,8 @@ def columns(rows: pd.DataFrame) -> Columns:
     if "is_break" in made:
         made["is_break"] = rows["is_break"].fillna(False).to_numpy(dtype=bool)
         made["source"] = rows["source"].fillna("").to_numpy(dtype=object)
+    for name in [each for each in made if each.endswith("_converged")]:
+        made[name] = rows[name].fillna(False).to_numpy(dtype=bool)
     return made
 
 
@@ -75,12 +78,22 @@ class Result:
 
 
 def follow(
-    field: Field, signals: pd.DataFrame, holding_days: int | None, fee_bp: float, slippage_bp: float, key: str = ""
+    field: Field,
+    signals: pd.DataFrame,
+    holding_days: int | None,
+    fee_bp: float,
+    slippage_bp: float,
+    key: str = "",
+    rule: Rule | None = None,
 ) -> Result | None:
-    """Follow one rule's signals on the field's coins in equal weights; None where there is not a month to look at."""
+    """Follow one rule's signals on the field's coins in equal weights; None where there is not a month to look at.
+
+    Holding begins where the `rule` could trade, as in `gold.backtests`, if the field has what it reads; else with the
+    second close.
+    """
     cost = (fee_bp + slippage_bp) * BASIS_POINT
     close, breaks = field.part()
-    opens = _opens(close)
+    opens = field.opens(rule) if rule and set(rule.reads) <= set(field.columns) else _opens(close)
     first = int(opens.min()) if len(opens) else len(field.calendar)
     if len(field.calendar) - first < 30:
         return None

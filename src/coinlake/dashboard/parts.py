@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -47,7 +49,7 @@ class Page:
     @property
     def source(self) -> str:
         """Whose data it is, as it has to be named."""
-        named = {"coingecko": "CoinGecko"}
+        named = {"coingecko": "simulated" if self.ask(queries.is_simulated) else "CoinGecko"}
         return ", ".join(named.get(each, each) for each in self.ask(queries.sources)) or "no source"
 
     def name(self, coin_id: str) -> str:
@@ -152,6 +154,10 @@ def footer(gold: Gold) -> None:
         if "coingecko" in whose
         else ""
     )
+    if gold.remember(queries.is_simulated):
+        named = (
+            "Simulated data in the form of CoinGecko's. On a real market this line says: Data powered by CoinGecko. "
+        )
     others = [each for each in whose if each != "coingecko"]
     own = f"Own histories: {escape(', '.join(others))}. " if others else ""
     st.html(f'<div class="foot">{named}{own}{ADVICE}</div>')
@@ -178,11 +184,24 @@ def figure(page: Page, drawn: go.Figure, key: str, unit: str, says: str, until: 
 
 
 def table(rows: pd.DataFrame, key: str, **more: Any) -> Any:
-    """A table that can be sorted, searched, and taken along as CSV."""
+    """A table that can be sorted, searched, and taken along as CSV: the rows shown, or the `whole` that they are of."""
+    whole = more.pop("whole", rows)
     shown = st.dataframe(more.pop("styled", rows), key=key, hide_index=True, **more)
+    download(key, lambda: str(whole.to_csv(index=False)))
+    return shown
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([head, *rows])
+    return out.getvalue()
+
+
+def download(key: str, made: Callable[[], str]) -> None:
+    """What takes a table along, with its numbers in full."""
     st.download_button(
         "Download CSV",
-        data=lambda: rows.to_csv(index=False).encode(),
+        data=lambda: made().encode(),
         file_name=f"{key}.csv",
         mime="text/csv",
         key=f"{key}-csv",
@@ -190,7 +209,6 @@ def table(rows: pd.DataFrame, key: str, **more: Any) -> Any:
         on_click="ignore",
         type="tertiary",
     )
-    return shown
 
 
 def missing(table_name: str, what: str) -> None:
@@ -221,7 +239,7 @@ def strip(numbers: Iterable[Kpi]) -> None:
 
 
 def _kpi(kpi: Kpi) -> str:
-    way = "" if not kpi.way else ("up" if kpi.way > 0 else "down")
+    way = "" if not kpi.way or kpi.way != kpi.way else ("up" if kpi.way > 0 else "down")
     arrow = {"up": "▲ ", "down": "▼ "}.get(way, "")
     line = spark(kpi.line, way or "muted", f"{kpi.name}, last 30 days") if len(kpi.line) else ""
     grey = " none" if kpi.grey else ""
@@ -260,12 +278,15 @@ def _path(x: Iterable[float], y: Iterable[float]) -> str:
     return path
 
 
-def facts(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A small table of texts; a cell that begins with < is HTML of our own."""
+def facts(head: Sequence[str], rows: Sequence[Sequence[str]], key: str, whole: Iterable[Sequence[Any]] = ()) -> None:
+    """A small table of texts; a cell that begins with < is HTML of our own. It can be taken along as CSV, with the
+    values of `whole` in place of the texts.
+    """
     top = "".join(f"<th scope='col'>{escape(each)}</th>" for each in head)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     st.html(f'<div class="scroll" tabindex="0"><table class="facts"><thead><tr>{top}</tr></thead>'
             f"<tbody>{body}</tbody></table></div>")  # fmt: skip
+    download(key, lambda: _csv(head, whole or rows))
 
 
 def _cell(text: str) -> str:
@@ -279,6 +300,11 @@ def coloured(fraction: float | None, digits: int = 1) -> str:
     return f'<span class="{way}">{formats.change(fraction, digits)}</span>'
 
 
+def plain(text: str) -> str:
+    """A text that Markdown shows as it is: a symbol may hold what Streamlit takes for a formula or for emphasis."""
+    return "".join(f"\\{each}" if each in "\\`*_{}[]()#+-.!$~|<>:" else each for each in text)
+
+
 def markdown_change(fraction: float | None) -> str:
     """A change in its colour, as Streamlit's Markdown."""
     shown = formats.change(fraction)
@@ -287,12 +313,13 @@ def markdown_change(fraction: float | None) -> str:
     return f":{'green' if fraction > 0 else 'orange'}[{shown}]"
 
 
-def event(sentence: str, direction: str, below: str, grey: bool, who: str = "") -> str:
+def event(sentence: str | None, direction: str, below: str, grey: bool, who: str = "") -> str:
     """One signal as HTML: its sentence, what stands below it, grey where nothing speaks for it."""
     look = "g" if grey else ("d" if direction == "down" else "u")
     arrow = {"up": "▲", "down": "▼"}.get(direction, "")
     name = f"<b>{escape(who)}</b> " if who else ""
-    return f'<div class="ev {look}">{arrow} {name}{escape(sentence)}<small>{escape(below)}</small></div>'
+    said = escape(sentence or "no sentence is kept of it")
+    return f'<div class="ev {look}">{arrow} {name}{said}<small>{escape(below)}</small></div>'
 
 
 def events(shown: Iterable[str]) -> None:
@@ -328,7 +355,10 @@ def coins_choice(page: Page, label: str, key: str, default: Sequence[str], **mor
     ids = page.ask(coin_ids)
     asked = _asked(key)
     if asked is not None:
-        st.session_state[key] = [each for each in asked.split(",") if each in ids] if asked else list(default)
+        known = [each for each in dict.fromkeys(asked.split(",")) if each in ids]
+        st.session_state[key] = known[: more.get("max_selections")] if asked else list(default)
+        if len(known) > len(st.session_state[key]) and asked:
+            st.caption(f"The link names {len(known)} coins; the first {more['max_selections']} of them are shown.")
     chosen = st.multiselect(
         label, ids, default=None if key in st.session_state else list(default), key=key, format_func=page.name, **more
     )

@@ -144,9 +144,9 @@ def _coins_of_daily(gold: Gold) -> pd.DataFrame:
 
 
 def is_simulated(gold: Gold) -> bool:
-    """Whether the market is a simulator's: all its coins say so by their ids."""
+    """Whether the market is a simulator's: a lake is of one market, so one coin whose id says so is enough."""
     ids = gold.remember(coins)["coin_id"]
-    return bool(len(ids)) and bool(ids.str.startswith(SIMULATED).all())
+    return bool(len(ids)) and bool(ids.str.startswith(SIMULATED).any())
 
 
 def bitcoin(gold: Gold) -> str:
@@ -257,16 +257,22 @@ def backtests(gold: Gold, rule: str) -> pd.DataFrame:
     )
 
 
-def field(gold: Gold, coin_ids: Sequence[str] | None = None, since: date | None = None) -> Field:
-    """Closes of some coins (or of all) on one calendar, for trading on."""
+def field(
+    gold: Gold, coin_ids: Sequence[str] | None = None, since: date | None = None, reads: Sequence[str] = ()
+) -> Field:
+    """Closes of some coins (or of all) on one calendar, for trading on; with the indicators that a rule `reads`, where
+    gold has them.
+    """
     btc = gold.remember(bitcoin)
     where = f"day >= date '{since}'" if since else "true"
     if coin_ids is not None:
         where += f" and coin_id in ({', '.join(map(quoted, [*coin_ids, btc]))})"
     table = "indicators" if gold.has("indicators", "close_usd", "is_break") else "daily"
+    known = ["coin_id", "day", "close_usd", "source"]
+    more = [each for each in reads if each not in known] if gold.has(table, *reads) else []
     rows = gold.ask(
-        "select coin_id, day, close_usd, source, try_cast(is_break as boolean) as is_break from closes order by 1, 2",
-        closes=Part(table, ["coin_id", "day", "close_usd", "source", "is_break"], where),
+        f"select {', '.join([*known, *more])}, try_cast(is_break as boolean) as is_break from closes order by 1, 2",
+        closes=Part(table, [*known, "is_break", *more], where),
     )
     return Field.of(columns(rows), coin_ids, (btc,))
 

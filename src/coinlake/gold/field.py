@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinlake.gold import trading
+from coinlake.gold.rules.rule import Rule
 from coinlake.ids import BITCOINS, among
 
 COINS_AT_ONCE = 64
@@ -57,6 +58,17 @@ class Field:
         breaks = trading.broken(days)
         breaks[starts] = False
         return Field(days, days["coin_id"][starts], calendar, coin, _places(calendar, days["day"]), breaks, beside)
+
+    def opens(self, rule: Rule) -> NDArray[np.int64]:
+        """By coin, where on the calendar the first close lies at which the rule could trade: the one after the first
+        day on which all it reads is known. Beyond the calendar where there is none.
+        """
+        ready = np.logical_and.reduce([_known(self.columns[name]) for name in rule.reads])
+        place = np.flatnonzero(ready[:-1] & (self.coin[1:] == self.coin[:-1])) + 1
+        coin, first = np.unique(self.coin[place], return_index=True)
+        opens = np.full(len(self.coins), len(self.calendar))
+        opens[coin] = self.place[place[first]]
+        return opens
 
     def part(self, first: int = 0, last: int | None = None) -> tuple[Floats, NDArray[np.bool_]]:
         """Closes and breaks of some coins (from the number `first` to before `last`), or of all: [coin, day]."""
@@ -126,3 +138,8 @@ class Events:
         made = np.zeros(shape, dtype=np.int8)
         made[self.coin[rows] - first, self.place[rows]] = self.sign[rows]
         return made
+
+
+def _known(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Numbers that are known, flags that are set."""
+    return np.asarray(~np.isnan(values) if values.dtype.kind == "f" else values.astype(bool))

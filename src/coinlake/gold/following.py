@@ -47,23 +47,6 @@ def rows(days: Columns, events: Columns, costs: tuple[float, float], of: Mapping
 # What is looked at ---------------------------------------------------------------------------------------------------
 
 
-def _opens(field: Field, rule: Rule) -> NDArray[np.int64]:
-    """By coin, where on the calendar the first close lies at which the rule could trade: the one after the first
-    day on which all it reads is known. Beyond the calendar where there is none.
-    """
-    ready = np.logical_and.reduce([_known(field.columns[name]) for name in rule.reads])
-    place = np.flatnonzero(ready[:-1] & (field.coin[1:] == field.coin[:-1])) + 1
-    coin, first = np.unique(field.coin[place], return_index=True)
-    opens = np.full(len(field.coins), len(field.calendar))
-    opens[coin] = field.place[place[first]]
-    return opens
-
-
-def _known(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Numbers that are known, flags that are set."""
-    return np.asarray(~np.isnan(values) if values.dtype.kind == "f" else values.astype(bool))
-
-
 def _biased(events: Columns, until: np.datetime64) -> frozenset[str]:
     """The coins of which an event says that only survivors were compared."""
     return frozenset(events["coin_id"][(events["day"] <= until) & events["survivorship_biased"].astype(bool)])
@@ -87,7 +70,7 @@ class _Followed:
 
 def _of_rule(field: Field, events: Columns, rule: Rule, costs: tuple[float, float]) -> Iterator[Row]:
     """A row a coin that could trade long enough, and one for all of them."""
-    opens, pool = _opens(field, rule), _Pool.empty(len(field.calendar))
+    opens, pool = field.opens(rule), _Pool.empty(len(field.calendar))
     mine, biased = Events.of(field, events), _biased(events, field.calendar[-1])
     for coins in field.parts():
         for coin, followed in _follow(field, mine, rule, opens, coins, sum(costs) * BASIS_POINT, pool):

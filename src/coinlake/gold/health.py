@@ -1,7 +1,8 @@
 """Whether what the tables say of a day can be shown to others: what is there, what should be, what was refused, what is
 odd, and for the tables of gold a verdict, `serve` or `hold`, with its reason.
 
-One row a table and UTC day, of the last 400 days; the newest row of a table is the verdict on the table. There is no
+One row a table and UTC day, of the last 400 days (of `silver.runs` how many runs asked the service something on the day
+after, and their credits); the newest row of a table is the verdict on the table. There is no
 clock in here: the last day is the last that had ended when silver last heard of anything (`known_at`, an answer or a
 run), so a lake that was not fed for a week is as healthy as it was; how old that is, the door tells. Once it is fed
 again, days that stayed empty are held.
@@ -47,6 +48,7 @@ SILVER = {
 }
 """Silver tables that have days, with the moment that says which."""
 GOLD = (DAILY, INDICATORS, SIGNALS, MARKET, CORRELATIONS, SUMMARY, BACKTESTS)
+RUNS = "silver.runs"
 UNDATED = {SUMMARY.name: "day", BACKTESTS.name: "until"}
 """Gold tables without days, with the column that says how far they reach."""
 ANSWERS = {
@@ -69,7 +71,7 @@ TABLE = Table(
     "gold.health",
     key=("table_name", "day"),
     columns={
-        "table_name": Column(String, "the table", one_of=(*SILVER, *(table.name for table in GOLD))),
+        "table_name": Column(String, "the table", one_of=(*SILVER, RUNS, *(table.name for table in GOLD))),
         "day": Column(Date, "UTC day"),
         "verdict": Column(String, "whether to show it; null for silver", one_of=("serve", "hold")),
         "reason": Column(String, "why, in words; null for silver"),
@@ -92,6 +94,9 @@ TABLE = Table(
         "rejects_by_rule": Column(String, "the same by rule, as JSON", required=True),
         "outliers": Column(Int64, "rows flagged as jump, spike or zero", "rows", between=(0, None)),
         "stale": Column(Int64, "rows that repeat the one before in everything", "rows", between=(0, None)),
+        "credits": Column(
+            Int64, "of `silver.runs`: credits that the runs of the day after used", "credits", between=(0, None)
+        ),
         "provisional": Column(Int64, "closes that stand in until the finished one", "rows", between=(0, None)),
     },
     grain="one table and UTC day",
@@ -113,7 +118,7 @@ COLUMNS = {
     "silver.candles": ("coin_id", "closed_at", "flags", "fetched_at"),
     "silver.global_market": ("observed_at", "fetched_at"),
     "silver.rejects": ("bronze_object", "rule", "coin_id", "first_day", "last_day", "fetched_at"),
-    "silver.runs": ("unavailable", "calls", "fetched_at"),
+    RUNS: ("unavailable", "calls", "credits", "fetched_at"),
     DAILY.name: ("coin_id", "day", "flags", "is_final"),
     INDICATORS.name: ("coin_id", "day"),
     SIGNALS.name: ("coin_id", "day"),
@@ -240,6 +245,18 @@ def _refused(read: Mapping[str, Frame], engine: Engine) -> dict[tuple[str, date]
     return found
 
 
+def _asked(read: Mapping[str, Frame], engine: Engine) -> dict[date, tuple[int, int]]:
+    """By day, how many runs asked the service something on the day after, and the credits they used."""
+    runs = read[RUNS].filter(nw.col("calls") > 0).select("fetched_at", "credits")
+    rows = arrays(engine, runs, ("fetched_at",))
+    found: dict[date, tuple[int, int]] = {}
+    days = (rows["fetched_at"].astype("datetime64[D]") - np.timedelta64(1, "D")).tolist()
+    for day, credits in zip(days, np.nan_to_num(rows["credits"].astype(float)).tolist(), strict=True):
+        count, used = found.get(day, (0, 0))
+        found[day] = (count + 1, used + int(credits))
+    return found
+
+
 def _below(table: Table) -> set[str]:
     """The silver tables that a gold table rests on."""
     gold = {each.name: each for each in GOLD}
@@ -280,6 +297,10 @@ def _rows(read: Mapping[str, Frame], engine: Engine, known_at: datetime) -> Iter
     held = {name: _lay(each, coins, days) for name, each in found.items() if name not in UNDATED}
     first = min([*np.flatnonzero(held[DAILY.name].counts["rows"])[:1].tolist(), len(days) - 1])
     known = _Known(days, names, ranges, _cannot(ranges, coins, days), _refused(read, engine), known_at, first)
+    asked = _asked(read, engine)
+    for day in known.of(held[DAILY.name]):
+        count, credits = asked.get(known.days[day].item(), (0, 0))
+        yield {**known.about(RUNS, day, None), "rows": count, "credits": credits}
     for name in SILVER:
         yield from (known.facts(name, held[name], _lately(held[name].there), day) for day in known.of(held[name]))
     holds: set[tuple[str, int]] = set()
@@ -339,7 +360,7 @@ class _Known:
         recent = rows[max(day + 1 - EXPECTED_DAYS, int(before[0]) if len(before) else day) : day + 1]
         newest = int(before[-1]) if len(before) else None
         return {
-            **self._about(name, day, None if newest is None else self.days[newest].item()),
+            **self.about(name, day, None if newest is None else self.days[newest].item()),
             "rows": int(rows[day]),
             "days_missing": None if name in (SIGNALS.name, CORRELATIONS.name) else int((recent == 0).sum()),
             **self._of_coins(name, held.there[:, day], lately[:, day], day),
@@ -350,14 +371,15 @@ class _Known:
     def of_undated(self, name: str, found: Mapping[str, NDArray[Any]]) -> Row:
         """The whole of a table without days."""
         days = found["day"]
-        row = self._about(name, len(self.days) - 1, days.max().item() if len(days) else None)
+        row = self.about(name, len(self.days) - 1, days.max().item() if len(days) else None)
         return {**row, "rows": int(found["rows"].sum()) if len(days) else 0}
 
-    def _about(self, name: str, day: int, newest: date | None) -> Row:
+    def about(self, name: str, day: int, newest: date | None) -> Row:
+        """What is told of every table."""
         of_day: date = self.days[day].item()
         is_last = day == len(self.days) - 1
         refused: dict[str, int] = {}
-        for each in sorted(BELOW[name]):
+        for each in sorted(BELOW.get(name, ())):
             for rule, count in self.refused.get((each, of_day), {}).items():
                 refused[rule] = refused.get(rule, 0) + count
         ended = datetime.combine(newest, time()) + timedelta(days=1) if newest else None

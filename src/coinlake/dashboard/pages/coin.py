@@ -137,7 +137,11 @@ def _windows(page: Page, coin: str) -> None:
         )
         for span in WINDOWS
     ]  # fmt: skip
-    parts.facts(("Window", "Average", "Lowest", "Highest", "Return"), rows)
+    whole = [
+        (span, *(found[f"{each}_{span}_usd"] for each in ("average", "minimum", "maximum")), found[f"return_{span}"])
+        for span in WINDOWS
+    ]
+    parts.facts(("Window", "Average", "Lowest", "Highest", "Return"), rows, "windows", whole)
     st.caption(f"USD · {page.source} · through {formats.day(page.last_day)} · a dash is not known")
 
 
@@ -154,7 +158,8 @@ def _standing(page: Page, coin: str) -> None:
         bar = f'<div class="bar" role="img" aria-label="higher than {100 * below:.0f} % of its days">'
         bar += f'<i style="left:{97 * below:.0f}%"></i></div>' if below == below else "</div>"
         rows.append((measure, shown, formats.share(below, 0), bar))
-    parts.facts(("Measure", "Now", "Higher than", "Lowest to highest"), rows)
+    whole = [(*each, "") for each in found[["measure", "value", "below"]].itertuples(index=False)]
+    parts.facts(("Measure", "Now", "Higher than", "Lowest to highest"), rows, "standing", whole)
     st.caption(f"Share of its own days that were lower · {page.source} · {int(found['days'].max()):,} days")
 
 

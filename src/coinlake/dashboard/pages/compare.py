@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -52,27 +53,28 @@ def _together(page: Page, chosen: list[str], names: dict[str, str], span: str) -
         parts.figure(page, drawn, "rolling-figure", unit, "Rolling correlation with bitcoin, as lines")
     with right, parts.card("pairs"):
         parts.title("Correlation, every two")
-        drawn, unit = _pairs(page, tuple(chosen), names, days)
-        parts.figure(page, drawn, "pairs-figure", unit, "Heatmap of the correlation of every two coins")
+        drawn, until = _pairs(page, tuple(chosen), names, days)
+        unit = f"Of daily returns over {days} days"
+        parts.figure(page, drawn, "pairs-figure", unit, "Heatmap of the correlation of every two coins", until)
 
 
 def _longer(days: int | None, more: int) -> int | None:
     return None if days is None else days + more
 
 
-def _pairs(page: Page, chosen: tuple[str, ...], names: dict[str, str], days: int) -> tuple[Any, str]:
+def _pairs(page: Page, chosen: tuple[str, ...], names: dict[str, str], days: int) -> tuple[Any, date | None]:
     """From `gold.correlations` where it has the coins; else of their closes."""
     rows = page.ask(queries.correlations, chosen, days)
     if rows.empty or len(rows) < len(chosen) * (len(chosen) - 1):
         closes = page.ask(queries.closes, chosen, days)
-        return figures.correlation_grid(closes, names, page.colours), f"Of daily returns over {days} days"
+        return figures.correlation_grid(closes, names, page.colours), None
     place = {coin: number for number, coin in enumerate(chosen)}
     grid = np.eye(len(chosen))
     at = rows["coin_a"].map(place).to_numpy(dtype=int), rows["coin_b"].map(place).to_numpy(dtype=int)
     grid[at] = rows["correlation"].to_numpy(dtype=float)
     month = rows["month_end"].max()
     drawn = figures.correlation_heat(grid, [names[coin] for coin in chosen], page.colours)
-    return drawn, f"Of daily returns over {days} days to {month:%d %b %Y}"
+    return drawn, month.date()
 
 
 def _rotation(page: Page, chosen: list[str], names: dict[str, str]) -> None:

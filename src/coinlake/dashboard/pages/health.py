@@ -24,7 +24,7 @@ def show(page: Page) -> None:
     with left, parts.card("coverage"):
         parts.title("Coins with a close")
         days = figures.array(seen["day"])
-        provisional = seen["coins"] - seen["final"]
+        provisional = seen["coins"] - seen["final"] if page.gold.has("daily", "is_final") else seen["coins"] * 0
         drawn = figures.bars(days, {"finished": seen["final"], "provisional": provisional}, page.colours)
         parts.figure(page, drawn, "coverage-figure", "Coins a day, 90 days", "Coins with a close, day by day")
     with right, parts.card("tables"):
@@ -69,8 +69,14 @@ def _numbers(page: Page, health: pd.DataFrame, gaps: pd.DataFrame, seen: pd.Data
         Kpi("Coins with that day", formats.count(coins), f"of {formats.count(len(page.ask(queries.coins)))}"),
         Kpi("Days missing", formats.count(missing), f"in {len(gaps):,} gaps"),
         Kpi("Refused", formats.count(rejects), "rejects of the last 30 days"),
-        Kpi("Odd days", formats.count(len(page.ask(queries.flags))), "flagged in a year"),
+        Kpi("Runs", formats.count(_of_runs(health, "rows")), "that asked the service, in 30 days"),
+        Kpi("Credits", formats.count(_of_runs(health, "credits")), "used in 30 days"),
+        Kpi("Odd days", formats.count(_odd_days(page)), "flagged in a year"),
     ]
+
+
+def _odd_days(page: Page) -> int | None:
+    return len(page.ask(queries.flags)) if page.gold.has("daily", "flags") else None
 
 
 def _recent(health: pd.DataFrame, column: str) -> float | None:
@@ -80,10 +86,19 @@ def _recent(health: pd.DataFrame, column: str) -> float | None:
     return float(health[health["day"] > health["day"].max() - pd.Timedelta(days=30)][column].sum())
 
 
+def _of_runs(health: pd.DataFrame, column: str) -> float | None:
+    """What `gold.health` says of the runs of the last 30 days; None where it says nothing."""
+    if "table_name" not in health:
+        return None
+    return _recent(health[health["table_name"] == "silver.runs"], column)
+
+
 def _newest_verdict(health: pd.DataFrame) -> str:
     if not {"verdict", "day"} <= set(health.columns) or health.empty:
         return ""
-    newest = health[health["day"] == health["day"].max()]
+    newest = health[(health["day"] == health["day"].max()) & health["verdict"].notna()]
+    if newest.empty:
+        return ""
     return "hold" if (newest["verdict"] == "hold").any() else "serve"
 
 
@@ -107,12 +122,15 @@ def _tables(page: Page) -> None:
         )
         for name in TABLES
     ]
-    parts.facts(("Table", "Version", "Written"), rows)
+    parts.facts(("Table", "Version", "Written"), rows, "tables-of-gold")
 
 
 def _odd(page: Page) -> None:
     parts.title("Odd days")
     rows = page.ask(queries.flags)
+    if _odd_days(page) is None:
+        st.caption("Which days are odd is not known: `gold.daily` has no column `flags`. Run `coinlake analyze`.")
+        return
     if rows.empty:
         st.caption("No day of the last year is flagged.")
         return
@@ -143,9 +161,14 @@ def _origin(page: Page) -> None:
         ("Close", formats.price(found["close_usd"])),
         ("Source", str(found["source"])),
         ("Observed at", f"{found['close_observed_at']}"),
-        ("Finished close", "yes" if found["is_final"] else "no, provisional"),
+        ("Finished close", _said(found["is_final"])),
         ("Observations", f"{formats.count(found['observations'])} in {formats.count(found['hours_observed'])} hours"),
         ("Flags", str(found["flags"]) or "none"),
         ("Object in bronze", str(found["close_bronze_object"])),
     ]
-    parts.facts(("What", "Value"), rows)
+    parts.facts(("What", "Value"), rows, "origin")
+
+
+def _said(is_final: object) -> str:
+    """Whether a close is finished; what is not known (None, NaN) is neither."""
+    return formats.MISSING if is_final is None or is_final != is_final else "yes" if is_final else "no, provisional"

@@ -53,7 +53,8 @@ def _bench(page: Page) -> None:
         log = parts.choice("Scale", ["Linear", "Log"], "axis", "Linear", label_visibility="collapsed") == "Log"
         curves = {"Rule": result.rule, "Holding": result.holding, "Bitcoin": result.bitcoin}
         drawn = figures.equity(result.days, curves, page.colours, log)
-        parts.figure(page, drawn, "equity", "USD, after costs", "Equity of the rule, of holding and of bitcoin")
+        unit = f"USD, after costs, bitcoin without · from {formats.day(result.days[0].item())}"
+        parts.figure(page, drawn, "equity", unit, "Equity of the rule, of holding and of bitcoin")
     with parts.card("falls"):
         parts.title("Drawdown")
         drawn = figures.drawdowns(result.days, {"Holding": result.holding, "Rule": result.rule}, page.colours)
@@ -96,9 +97,10 @@ def followed(
     """What following a rule on some coins came to."""
     every = gold.remember(queries.signals)
     known = rules().get(rule)
-    field = queries.field(gold, coins, since)
+    field = queries.field(gold, coins, since, known.reads if known else ())
     mine = every[(every["rule"] == rule) & every["coin_id"].isin(coins)]
-    return lab.follow(field, mine, known.holding_days if known else None, fee, slippage, f"{rule} {coins}")
+    days = known.holding_days if known else None
+    return lab.follow(field, mine, days, fee, slippage, f"{rule} {coins}", known)
 
 
 def _outcome(page: Page, result: lab.Result) -> None:
@@ -146,6 +148,8 @@ def _tested(page: Page, rule: str, coins: list[str]) -> None:
             )
             for coin, trades, excess, q, verdict in rows[columns].itertuples(index=False)
         ],
+        "tested",
+        list(rows[columns].itertuples(index=False)),
     )  # fmt: skip
     st.caption(f"Through {formats.day(rows['until'].max())}; q-values are corrected for all rules and coins tried")
 

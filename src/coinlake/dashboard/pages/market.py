@@ -99,12 +99,13 @@ def _movers(page: Page) -> None:
     if known.empty:
         st.caption("No change is known over this span.")
         return
-    for heading, rows in (("Up most", known.head(SHOWN)), ("Down most", known.tail(SHOWN).iloc[::-1])):
-        st.caption(heading)
+    up, down = known[known[column] > 0], known[known[column] < 0].iloc[::-1]
+    for heading, rows in (("Up most", up.head(SHOWN)), ("Down most", down.head(SHOWN))):
+        st.caption(heading if len(rows) else f"{heading}: none")
         for coin, symbol, change, price in rows[["coin_id", "symbol", column, "price_usd"]].itertuples(index=False):
             st.page_link(
                 page.pages["coin"],
-                label=f"**{symbol[:12]}** {formats.price(price)} {parts.markdown_change(change)}",
+                label=f"**{parts.plain(symbol[:12])}** {formats.price(price)} {parts.markdown_change(change)}",
                 icon="",
                 query_params={"coin": coin},
                 width="stretch",

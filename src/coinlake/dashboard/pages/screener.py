@@ -66,6 +66,7 @@ def _table(page: Page, found: pd.DataFrame) -> None:
     chosen: Any = parts.table(
         shown,
         "screener",
+        whole=found.drop(columns="closes", errors="ignore"),
         styled=styled.map(lambda value: f"color: {page.colours.way(value)}", subset=changes),
         on_select="rerun",
         selection_mode="single-row",

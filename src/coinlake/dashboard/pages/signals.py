@@ -70,7 +70,7 @@ def _list(page: Page) -> None:
             st.caption("None fits. Widen the period, or clear a filter.")
             return
         parts.events(told(page, chosen.head(6)))
-        _table(page, chosen.head(AT_MOST))
+        _table(page, chosen.head(AT_MOST), chosen)
         more = f" · the first {AT_MOST:,} of {len(chosen):,}" if len(chosen) > AT_MOST else ""
         st.caption(f"Closes in USD · {page.source} · through {formats.day(page.last_day)}{more}")
 
@@ -103,7 +103,7 @@ def _chosen(page: Page, every: pd.DataFrame) -> pd.DataFrame:
     return found[found["coin_id"].isin(coins)] if coins else found
 
 
-def _table(page: Page, chosen: pd.DataFrame) -> None:
+def _table(page: Page, chosen: pd.DataFrame, whole: pd.DataFrame) -> None:
     proven = has_evidence(page)
     shown = ["name", "day", "rule", "direction", "strength", "close_usd", "sentence"]
     rows = chosen[[*shown, "odds_won", "odds_trades", "odds_median"]]
@@ -122,6 +122,7 @@ def _table(page: Page, chosen: pd.DataFrame) -> None:
     parts.table(
         rows,
         "signals",
+        whole=whole,
         styled=styled,
         column_config={
             "day": st.column_config.DateColumn("Day", format="D MMM YYYY"),
@@ -147,8 +148,9 @@ def _evidence(page: Page) -> None:
         return
     rows = page.ask(queries.evidence)
     drawn = figures.interval(rows, page.colours)
+    until = rows["until"].max().date() if "until" in rows and rows["until"].notna().any() else None
     says = "Each rule's excess return over holding with its 95 percent interval"
-    parts.figure(page, drawn, "intervals", "Excess over holding a year, 95 % interval, after costs", says)
+    parts.figure(page, drawn, "intervals", "Excess over holding a year, 95 % interval, after costs", says, until)
     biased = bool(rows["survivorship_biased"].fillna(True).astype(bool).any())
     if biased:
         st.caption("Over the coins that are large today: those that failed are missing, so all of it looks too good.")
