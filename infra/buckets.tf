@@ -77,7 +77,7 @@ resource "google_storage_bucket" "layer" {
     }
   }
 
-  depends_on = [time_sleep.services, google_kms_crypto_key_iam_member.agent]
+  depends_on = [time_sleep.services, time_sleep.keys]
 }
 
 resource "google_storage_bucket" "source" {
@@ -114,7 +114,7 @@ resource "google_storage_bucket" "source" {
     }
   }
 
-  depends_on = [time_sleep.services, google_kms_crypto_key_iam_member.agent]
+  depends_on = [time_sleep.services, time_sleep.keys]
 }
 
 # Named by its content: another bundle is another object, and so another deployment.

@@ -65,7 +65,8 @@ class Root:
         """Copy infra/ below `to`, initialised; with a bundle beside it, or without."""
         keep_out = shutil.ignore_patterns(".terraform*", "*.tfstate*", "backend.tf")
         shutil.copytree(INFRA, to / "infra", ignore=keep_out)
-        (to / "infra" / "no_waiting_override.tf").write_text(_NO_WAITING)
+        waits = re.findall(r'resource "time_sleep" "(\w+)"', "".join(each.read_text() for each in INFRA.glob("*.tf")))
+        (to / "infra" / "no_waiting_override.tf").write_text("".join(_NO_WAITING.format(name=name) for name in waits))
         if bundle:
             (to / "dist").mkdir()
             (to / "dist" / "coinlake-functions.zip").write_bytes(b"PK\x05\x06" + bytes(18))
