@@ -111,7 +111,7 @@ resource "google_monitoring_alert_policy" "event_died" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "An event could not be processed ${var.delivery.max_attempts} times. Mend the cause, then `coinlake replay-dead-letters`: docs/deploy.md, When something is wrong."
+    content   = "An event could not be processed ${var.delivery.max_attempts} times. Mend the cause, then `coinlake replay-dead-letters --subscription ${google_pubsub_subscription.dead.name}`: docs/deploy.md, When something is wrong."
   }
 }
 

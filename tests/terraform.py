@@ -18,20 +18,10 @@ from typing import Any
 import pytest
 
 INFRA = Path(__file__).parents[1] / "infra"
-PROJECT = {"project_id": "a-project", "project_number": "123456789012"}
+PROJECT = {"project_id": "a-project", "project_number": "210987654321"}
 
 # Waiting for Google to notice is pointless where there is no Google.
-_NO_WAITING = """
-resource "time_sleep" "services" {
-  create_duration = "0s"
-}
-resource "time_sleep" "roles" {
-  create_duration = "0s"
-}
-resource "time_sleep" "bigquery" {
-  create_duration = "0s"
-}
-"""
+_NO_WAITING = 'resource "time_sleep" "{name}" {{\n  create_duration = "0s"\n}}\n'
 
 
 def offline(shared: Path) -> dict[str, str]:
