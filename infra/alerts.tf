@@ -40,6 +40,13 @@ resource "google_logging_metric" "gold_age" {
   depends_on = [time_sleep.services]
 }
 
+# Monitoring knows a new metric late: until then it answers a policy on it with 404, "could take up to 10 minutes". Mostly
+# it is a few seconds to a minute; two cost nothing, because the functions are built meanwhile and take longer.
+resource "time_sleep" "metric" {
+  create_duration = "120s"
+  triggers        = { metric = google_logging_metric.gold_age.id }
+}
+
 resource "google_monitoring_alert_policy" "gold_is_old" {
   project               = var.project_id
   display_name          = "${var.prefix}: gold is old"
@@ -78,6 +85,8 @@ resource "google_monitoring_alert_policy" "gold_is_old" {
     mime_type = "text/markdown"
     content   = "The last finished day in gold ended more than 26 hours ago, or the hourly look is not made. Look at the last runs: docs/deploy.md, When something is wrong."
   }
+
+  depends_on = [time_sleep.metric]
 }
 
 resource "google_monitoring_alert_policy" "event_died" {
@@ -102,7 +111,7 @@ resource "google_monitoring_alert_policy" "event_died" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "An event could not be processed ${var.delivery.max_attempts} times. Mend the cause, then `coinlake replay-dead-letters`: docs/deploy.md, When something is wrong."
+    content   = "An event could not be processed ${var.delivery.max_attempts} times. Mend the cause, then `coinlake replay-dead-letters --subscription ${google_pubsub_subscription.dead.name}`: docs/deploy.md, When something is wrong."
   }
 }
 

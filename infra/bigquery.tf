@@ -43,7 +43,7 @@ resource "google_bigquery_dataset" "layer" {
     }
   }
 
-  depends_on = [time_sleep.services, google_kms_crypto_key_iam_member.agent]
+  depends_on = [time_sleep.services, time_sleep.keys]
 }
 
 resource "time_sleep" "bigquery" {

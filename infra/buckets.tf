@@ -5,7 +5,7 @@
 
 locals {
   layers = {
-    bronze = { keep = var.keep.bronze, colder = [for class, days in { NEARLINE = var.keep.bronze.nearline, COLDLINE = var.keep.bronze.coldline } : { class = class, days = days } if days != null] }
+    bronze = { keep = var.keep.bronze, colder = [for class, days in { NEARLINE = var.keep.bronze.nearline, COLDLINE = var.keep.bronze.coldline } : { class = class, days = days } if days > 0] }
     silver = { keep = var.keep.silver, colder = [] }
     gold   = { keep = var.keep.gold, colder = [] }
   }
@@ -77,7 +77,7 @@ resource "google_storage_bucket" "layer" {
     }
   }
 
-  depends_on = [time_sleep.services, google_kms_crypto_key_iam_member.agent]
+  depends_on = [time_sleep.services, time_sleep.keys]
 }
 
 resource "google_storage_bucket" "source" {
@@ -114,7 +114,7 @@ resource "google_storage_bucket" "source" {
     }
   }
 
-  depends_on = [time_sleep.services, google_kms_crypto_key_iam_member.agent]
+  depends_on = [time_sleep.services, time_sleep.keys]
 }
 
 # Named by its content: another bundle is another object, and so another deployment.
@@ -129,4 +129,18 @@ resource "google_storage_bucket_object" "bundle" {
   bucket  = google_storage_bucket.source.name
   source  = local.has_bundle ? local.bundle : null
   content = local.has_bundle ? null : "There was no bundle when this was planned: run make bundle, then apply again."
+
+  lifecycle {
+    precondition {
+      condition     = var.bundle == null || local.has_bundle
+      error_message = "There is no file ${local.bundle}, which `bundle` names: run make bundle, and name what it wrote, or leave `bundle` out."
+    }
+
+    # Before the first apply nobody knows when services were switched on, so a first plan passes without a bundle; an
+    # apply gets to know it and stops here, before functions are built of nothing. What a test's mock makes up is no time.
+    precondition {
+      condition     = local.has_bundle || !can(timeadd(time_sleep.services.id, "0s"))
+      error_message = "There is no bundle to make the functions of: run make bundle (it writes dist/coinlake-functions.zip), then apply again."
+    }
+  }
 }

@@ -40,7 +40,7 @@ resource "google_pubsub_topic" "event" {
     allowed_persistence_regions = [var.region]
   }
 
-  depends_on = [time_sleep.services, google_kms_crypto_key_iam_member.agent]
+  depends_on = [time_sleep.services, time_sleep.keys]
 }
 
 resource "google_pubsub_topic_iam_member" "storage" {
@@ -114,7 +114,7 @@ resource "google_pubsub_topic" "dead" {
     allowed_persistence_regions = [var.region]
   }
 
-  depends_on = [time_sleep.services, google_kms_crypto_key_iam_member.agent]
+  depends_on = [time_sleep.services, time_sleep.keys]
 }
 
 # A topic without a subscription keeps nothing. This one keeps, until `coinlake replay-dead-letters` takes it back.

@@ -108,11 +108,7 @@ resource "google_cloudfunctions2_function" "step" {
     }
   }
 
-  depends_on = [
-    time_sleep.roles,
-    google_storage_bucket_iam_member.builder,
-    google_secret_manager_secret_iam_member.api_key,
-  ]
+  depends_on = [time_sleep.roles]
 }
 
 resource "google_artifact_registry_repository" "images" {
@@ -141,5 +137,5 @@ resource "google_artifact_registry_repository" "images" {
     }
   }
 
-  depends_on = [time_sleep.services, google_kms_crypto_key_iam_member.agent]
+  depends_on = [time_sleep.services, time_sleep.keys]
 }

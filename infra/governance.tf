@@ -18,6 +18,14 @@ resource "google_kms_crypto_key_iam_member" "agent" {
   depends_on = [data.google_storage_project_service_account.awake]
 }
 
+# As with other roles: whoever encrypts at once is told that it may not.
+resource "time_sleep" "keys" {
+  count = var.kms_key == null ? 0 : 1
+
+  create_duration = "60s"
+  triggers        = { grants = join(",", [for grant in google_kms_crypto_key_iam_member.agent : grant.id]) }
+}
+
 # Limits new resources only, and is no promise about storage: every resource here names its region itself.
 resource "google_org_policy_policy" "locations" {
   count = length(var.allowed_locations) == 0 ? 0 : 1

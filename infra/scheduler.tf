@@ -17,7 +17,7 @@ resource "google_cloud_scheduler_job" "call" {
   schedule         = each.value.cron
   time_zone        = "Etc/UTC"
   paused           = var.schedule.paused
-  attempt_deadline = "${local.functions[each.value.function].timeout_s}s"
+  attempt_deadline = "${max(15, min(1800, local.functions[each.value.function].timeout_s))}s" # Scheduler allows no other
 
   http_target {
     uri         = google_cloudfunctions2_function.step[each.value.function].service_config[0].uri

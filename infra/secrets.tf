@@ -20,7 +20,7 @@ resource "google_secret_manager_secret" "api_key" {
     }
   }
 
-  depends_on = [time_sleep.services, google_kms_crypto_key_iam_member.agent]
+  depends_on = [time_sleep.services, time_sleep.keys]
 }
 
 resource "google_secret_manager_secret_iam_member" "api_key" {

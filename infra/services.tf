@@ -51,8 +51,9 @@ resource "time_sleep" "roles" {
   triggers = {
     builder = join(",", concat(
       [for grant in google_project_iam_member.builder : grant.id],
-      [google_artifact_registry_repository_iam_member.builder.id],
+      [google_artifact_registry_repository_iam_member.builder.id, google_storage_bucket_iam_member.builder.id],
     ))
     buckets = join(",", [for grant in google_storage_bucket_iam_member.granted : grant.id])
+    secret  = join(",", google_secret_manager_secret_iam_member.api_key[*].id)
   }
 }

@@ -9,6 +9,11 @@ variable "project_id" {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
     error_message = "project_id should be a project's id, such as my-coinlake: 6 to 30 lower-case letters, digits and hyphens."
   }
+
+  validation {
+    condition     = var.project_id != "your-project-id"
+    error_message = "project_id still is what stands in terraform.tfvars as an example: write your own project's there (gcloud projects list)."
+  }
 }
 
 variable "project_number" {
@@ -19,6 +24,11 @@ variable "project_number" {
   validation {
     condition     = can(regex("^[1-9][0-9]{5,17}$", var.project_number))
     error_message = "project_number should be digits only: gcloud projects describe PROJECT_ID --format='value(projectNumber)'."
+  }
+
+  validation {
+    condition     = var.project_number != "123456789012"
+    error_message = "project_number still is what stands in terraform.tfvars as an example: write your own project's there (gcloud projects describe PROJECT_ID --format='value(projectNumber)')."
   }
 }
 
@@ -65,6 +75,11 @@ variable "bundle" {
   description = "The functions' source, as `make bundle` writes it. Without it: dist/coinlake-functions.zip beside infra/."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.bundle != ""
+    error_message = "bundle should be the path of a file that make bundle wrote; leave it out (or null) for the one in dist/."
+  }
 }
 
 # What is fetched --------------------------------------------------------------------------------------------------
@@ -87,8 +102,8 @@ variable "plan" {
   default     = null
 
   validation {
-    condition     = var.plan == null || contains(["keyless", "demo", "basic", "analyst", "lite", "enterprise"], coalesce(var.plan, "keyless"))
-    error_message = "plan should be one of keyless, demo, basic, analyst, lite, enterprise."
+    condition     = var.plan == null || contains(["keyless", "demo", "basic", "analyst", "lite", "enterprise"], var.plan == null ? "keyless" : var.plan)
+    error_message = "plan should be one of keyless, demo, basic, analyst, lite, enterprise; leave it out (or null) for what the key allows."
   }
 
   validation {
@@ -103,8 +118,8 @@ variable "api_key_version" {
   default     = null
 
   validation {
-    condition     = can(regex("^[1-9][0-9]*$", coalesce(var.api_key_version, "1")))
-    error_message = "api_key_version should be a version's number such as 1: a pinned one, so that what runs is what was applied."
+    condition     = var.api_key_version == null || can(regex("^[1-9][0-9]*$", var.api_key_version))
+    error_message = "api_key_version should be a version's number such as 1: a pinned one, so that what runs is what was applied. Without a key leave it out (or null): an empty text is none of both."
   }
 }
 
@@ -152,12 +167,32 @@ variable "schedule" {
   default  = {}
   nullable = false
 
+  # Minute, hour, day, month, weekday: * or a number or a range that goes up, with or without a step, and lists of them.
   validation {
-    condition = alltrue([
-      for cron in concat(values(var.schedule.daily), compact([var.schedule.snapshots, var.schedule.look])) :
-      can(regex("^(\\*|[0-5]?[0-9](-[0-5]?[0-9])?)(/[1-9][0-9]?)?(,[0-5]?[0-9](-[0-5]?[0-9])?)* (\\*|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[1-9][0-9]?)?(,([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)* (\\*|([1-9]|[12][0-9]|3[01])(-([1-9]|[12][0-9]|3[01]))?)(/[1-9][0-9]?)?(,([1-9]|[12][0-9]|3[01]))* (\\*|([1-9]|1[0-2])(-([1-9]|1[0-2]))?)(/[1-9][0-9]?)?(,([1-9]|1[0-2]))* (\\*|[0-7](-[0-7])?)(/[1-7])?(,[0-7])*$", cron))
-    ])
-    error_message = "schedule should be cron lines of five fields (minute hour day month weekday) within their ranges, such as 45 0 * * *."
+    condition = alltrue(flatten([
+      for cron in concat(values(var.schedule.daily), [for each in [var.schedule.snapshots, var.schedule.look] : each if each != null]) : [
+        try(length(split(" ", cron)) == 5, false),
+        try([
+          for at, field in split(" ", cron) : [
+            for part in split(",", field) : [
+              for found in [regex("^(?:\\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([0-9]{1,2}))?$", part)] : [
+                for least, most in { tostring([0, 0, 1, 1, 0][at]) = [59, 23, 31, 12, 7][at] } :
+                tonumber(coalesce(found[0], least)) >= tonumber(least) &&
+                tonumber(coalesce(found[0], least)) <= tonumber(coalesce(found[1], found[0], most)) &&
+                tonumber(coalesce(found[1], found[0], most)) <= most &&
+                tonumber(coalesce(found[2], 1)) >= 1 && tonumber(coalesce(found[2], 1)) <= most
+              ]
+            ]
+          ]
+        ], false),
+      ]
+    ]))
+    error_message = "schedule should be cron lines of five fields (minute hour day month weekday), such as 45 0 * * *: numbers within their ranges, ranges from the lower to the higher (1-23), and steps that fit (*/15)."
+  }
+
+  validation {
+    condition     = !contains(keys(var.schedule.daily), "snapshot")
+    error_message = "schedule.daily should not call a call snapshot: that is the name of the one that schedule.snapshots makes."
   }
 
   validation {
@@ -211,6 +246,11 @@ variable "delivery" {
   nullable = false
 
   validation {
+    condition     = alltrue([for number in values(var.delivery) : number == floor(number)])
+    error_message = "delivery should be whole numbers, of seconds, tries and days."
+  }
+
+  validation {
     condition     = var.delivery.ack_deadline_s >= 10 && var.delivery.ack_deadline_s <= 600
     error_message = "delivery.ack_deadline_s should be from 10 to 600: a push waits no longer."
   }
@@ -241,7 +281,8 @@ variable "delivery" {
 variable "keep" {
   description = <<-EOT
     Per layer, in days: `soft_delete` is how long something deleted can be had back, `noncurrent` how long a replaced or
-    deleted version stays, `nearline` and `coldline` when bronze moves to cheaper storage (null for never).
+    deleted version stays, `nearline` and `coldline` when bronze moves to cheaper storage: 0 for never, for null counts
+    as left out.
   EOT
   type = object({
     bronze = optional(object({
@@ -259,9 +300,9 @@ variable "keep" {
   validation {
     condition = alltrue([
       for days in [var.keep.bronze.soft_delete, var.keep.silver.soft_delete, var.keep.gold.soft_delete] :
-      days == 0 || (days >= 7 && days <= 90)
+      days == floor(days) && (days == 0 || (days >= 7 && days <= 90))
     ])
-    error_message = "soft_delete should be 0 or from 7 to 90 days: Cloud Storage allows nothing between."
+    error_message = "soft_delete should be 0 or a whole number of days from 7 to 90: Cloud Storage allows nothing between."
   }
 
   validation {
@@ -273,8 +314,13 @@ variable "keep" {
   }
 
   validation {
-    condition     = coalesce(var.keep.bronze.nearline, 1) >= 1 && coalesce(var.keep.bronze.coldline, 100000) > coalesce(var.keep.bronze.nearline, 1)
-    error_message = "coldline should come after nearline, and both after at least a day."
+    condition     = alltrue([for days in [var.keep.bronze.nearline, var.keep.bronze.coldline] : days == floor(days) && days >= 0])
+    error_message = "nearline and coldline should be whole numbers of days from 1 on, or 0 for never."
+  }
+
+  validation {
+    condition     = var.keep.bronze.coldline == 0 || var.keep.bronze.coldline > var.keep.bronze.nearline
+    error_message = "coldline should come after nearline, or be 0 for never."
   }
 }
 
@@ -293,8 +339,8 @@ variable "alert_email" {
   default     = null
 
   validation {
-    condition     = can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", coalesce(var.alert_email, "a@b.c")))
-    error_message = "alert_email should be one address."
+    condition     = var.alert_email == null || can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", var.alert_email))
+    error_message = "alert_email should be one address; leave it out (or null) to tell nobody."
   }
 }
 

@@ -18,20 +18,10 @@ from typing import Any
 import pytest
 
 INFRA = Path(__file__).parents[1] / "infra"
-PROJECT = {"project_id": "a-project", "project_number": "123456789012"}
+PROJECT = {"project_id": "a-project", "project_number": "210987654321"}
 
 # Waiting for Google to notice is pointless where there is no Google.
-_NO_WAITING = """
-resource "time_sleep" "services" {
-  create_duration = "0s"
-}
-resource "time_sleep" "roles" {
-  create_duration = "0s"
-}
-resource "time_sleep" "bigquery" {
-  create_duration = "0s"
-}
-"""
+_NO_WAITING = 'resource "time_sleep" "{name}" {{\n  create_duration = "0s"\n}}\n'
 
 
 def offline(shared: Path) -> dict[str, str]:
@@ -65,7 +55,8 @@ class Root:
         """Copy infra/ below `to`, initialised; with a bundle beside it, or without."""
         keep_out = shutil.ignore_patterns(".terraform*", "*.tfstate*", "backend.tf")
         shutil.copytree(INFRA, to / "infra", ignore=keep_out)
-        (to / "infra" / "no_waiting_override.tf").write_text(_NO_WAITING)
+        waits = re.findall(r'resource "time_sleep" "(\w+)"', "".join(each.read_text() for each in INFRA.glob("*.tf")))
+        (to / "infra" / "no_waiting_override.tf").write_text("".join(_NO_WAITING.format(name=name) for name in waits))
         if bundle:
             (to / "dist").mkdir()
             (to / "dist" / "coinlake-functions.zip").write_bytes(b"PK\x05\x06" + bytes(18))

@@ -4,6 +4,7 @@ looked for in the plan itself (so that a resource nobody thought of is looked at
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -12,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import flask
 import pytest
 
-from coinlake import catalog
+from coinlake import catalog, functions
 from coinlake.bronze.plans import PLANS
 from coinlake.settings import SETTINGS
 from terraform import INFRA, PROJECT, Root, offline, resources
@@ -73,12 +75,19 @@ def promises(root: Root) -> dict[str, str]:
     return _ended(root)
 
 
+def _told(root: Root, *words: str) -> list[dict[str, Any]]:
+    """What Terraform's own tests say, line by line."""
+    return [json.loads(line) for line in root("test", "-json", *words, fails=True).stdout.splitlines()]
+
+
 def _ended(root: Root, *words: str) -> dict[str, str]:
-    told = [json.loads(line) for line in root("test", "-json", *words, fails=True).stdout.splitlines()]
-    ended = [
-        each["test_run"] for each in told if each["type"] == "test_run" and each["test_run"]["progress"] == "complete"
-    ]
-    return {each["run"]: each["status"] for each in ended}
+    ended = [each["test_run"] for each in _told(root, *words) if each["type"] == "test_run"]
+    return {each["run"]: each["status"] for each in ended if each["progress"] == "complete"}
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    """All that Terraform said, on one line: without frames, and however it was wrapped."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╷╵]", "", done.stdout + done.stderr).split())
 
 
 # What must never be planned ----------------------------------------------------------------------------------------
@@ -178,12 +187,33 @@ def elsewhere(plan: Mapping[str, Any]) -> Iterator[str]:
             yield address
 
 
+KEY = "COINLAKE_API_KEY"
+
+
+def open_handed(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Plain variables that hold the key, functions besides bronze that are given it, and others who may read it."""
+    for address, function in resources(plan, "google_cloudfunctions2_function").items():
+        given = function["service_config"][0]
+        if KEY in given["environment_variables"] or (
+            given["secret_environment_variables"] and not address.endswith('["bronze"]')
+        ):
+            yield address
+    for address, service in resources(plan, "google_cloud_run_v2_service.").items():
+        if any(each["name"] == KEY for box in service["template"][0]["containers"] for each in box["env"]):
+            yield address
+    bronze = resources(plan, 'google_cloudfunctions2_function.step["bronze"]').popitem()[1]["service_config"][0]
+    for address, grant in resources(plan, "google_secret_manager_secret_iam").items():
+        if grant["member"] != f"serviceAccount:{bronze['service_account_email']}":
+            yield address
+
+
 CHECKS: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
     "no_bucket_is_public": public,
     "no_principal_has_an_admin_role_on_a_bucket": too_mighty,
     "what_a_function_writes_never_triggers_itself": endless,
     "an_event_is_tried_again_and_then_kept": lost,
     "everything_lies_in_the_region": elsewhere,
+    "only_bronze_ever_sees_the_key": open_handed,
 }
 
 
@@ -230,6 +260,10 @@ MISTAKES: Mapping[str, tuple[str, Callable[[Path], None]]] = {
             "buckets.tf", "location                    = var.region", 'location                    = "us-central1"'
         ),
     ),
+    "the key as a plain variable": (
+        "only_bronze_ever_sees_the_key",
+        _instead("functions.tf", '= "json"', '= "json"\n        COINLAKE_API_KEY     = "a-key"'),
+    ),
 }
 """By mistake: the promise that it breaks, and how it is planted."""
 
@@ -248,6 +282,12 @@ BESIDES: Mapping[str, str] = {
 """,
     "everything_lies_in_the_region": """resource "google_pubsub_topic" "planted" {
   name = "planted"
+}
+""",
+    "only_bronze_ever_sees_the_key": """resource "google_secret_manager_secret_iam_member" "planted" {
+  secret_id = google_secret_manager_secret.api_key.secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = local.account.gold
 }
 """,
 }
@@ -280,6 +320,168 @@ def test_terraforms_own_tests_find_every_planted_mistake(environ: dict[str, str]
     assert {promise for promise, _ in MISTAKES.values()} <= failed, ended
 
 
+SLIPS: Mapping[str, tuple[str, Callable[[Path], None]]] = {
+    "another reader of the key": (
+        "Nobody but bronze may read the key.",
+        _instead("secrets.tf", "local.account.bronze", "local.account.silver"),
+    ),
+    "the key for every function": (
+        "No function but bronze is given the key.",
+        _instead("functions.tf", 'each.key == "bronze" ? var.api_key_version[*] : []', "var.api_key_version[*]"),
+    ),
+    "the key as a plain variable": (
+        "The key is a reference to a secret, and no plain variable.",
+        MISTAKES["the key as a plain variable"][1],
+    ),
+    "nobody may move what died": (
+        "Pub/Sub itself may move what died.",
+        _instead("events.tf", "for_each = google_pubsub_subscription.event", "for_each = {}"),
+    ),
+    "storage may publish nothing": (
+        "Cloud Storage may publish to each topic.",
+        _instead("events.tf", "for_each = google_pubsub_topic.event", "for_each = {}"),
+    ),
+    "a token for another function": (
+        "Scheduler's token is for the function that it calls.",
+        _instead(
+            "scheduler.tf",
+            "audience              = google_cloudfunctions2_function.step[each.value.function].service_config[0].uri",
+            "audience              = google_cloudfunctions2_function.step[each.value.function].url",
+        ),
+    ),
+    "a look that is none": (
+        "Bronze is called for all there is; gold is asked to look at itself.",
+        _instead("scheduler.tf", "{ look = true }", "{ looks = true }"),
+    ),
+}
+"""By a mistake that no plan shows, or that leaves nothing to look at: what Terraform's tests say, and the mistake."""
+
+
+@pytest.fixture(scope="module")
+def slipped(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """What Terraform's own tests say of a copy with every slip."""
+    planted = Root.copied(tmp_path_factory.mktemp("slips"), environ, bundle=False)
+    for _, plant in SLIPS.values():
+        plant(planted.folder)
+    told = _told(planted, "-filter=tests/promises.tftest.hcl")
+    return {each["diagnostic"]["detail"].split("\n")[0] for each in told if each["type"] == "diagnostic"}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_terraforms_own_tests_find_a_slip(slipped: set[str], slip: str) -> None:
+    assert SLIPS[slip][0] in slipped
+
+
+# What waits for what -----------------------------------------------------------------------------------------------
+
+
+def hasty(root: Root, full_plan: Mapping[str, Any]) -> Iterator[str]:
+    """What follows without a wait on what Google takes a while to notice: `later after earlier`."""
+    edges: dict[str, set[str]] = {}
+    for later, earlier in re.findall(r'"([\w.]+)" -> "([\w.]+)"', root("graph").stdout):
+        edges.setdefault(later, set()).add(earlier)
+
+    def before(address: str) -> set[str]:
+        found: set[str] = set()
+        todo = [address]
+        while todo:
+            fresh = edges.get(todo.pop(), set()) - found
+            found |= fresh
+            todo += fresh
+        return found
+
+    everything = {address.split("[")[0] for address in resources(full_plan)}
+    metrics = {each for each in everything if each.startswith("google_logging_metric.")}
+    pairs = [
+        *((each, metric) for each in everything if "alert_policy" in each for metric in metrics & before(each)),
+        *(
+            (address.split("[")[0], "google_kms_crypto_key_iam_member.agent")
+            for address, values in resources(full_plan).items()
+            if EVERYTHING["kms_key"] in json.dumps(values) and not address.startswith(("google_kms", "time_sleep"))
+        ),
+        *(
+            ("google_cloudfunctions2_function.step", grant)
+            for grant in everything
+            if re.match(r"google_(project|artifact|secret|storage)\w*_iam_member\.(builder|granted|api_key)", grant)
+        ),
+    ]
+    assert {grant.split(".")[0] for _, grant in pairs} >= {
+        "google_artifact_registry_repository_iam_member",
+        "google_kms_crypto_key_iam_member",
+        "google_logging_metric",
+        "google_project_iam_member",
+        "google_secret_manager_secret_iam_member",
+        "google_storage_bucket_iam_member",
+    }
+    for later, earlier in sorted(set(pairs)):
+        waits = [each for each in before(later) if each.startswith("time_sleep.") and earlier in before(each)]
+        if not waits:
+            yield f"{later} after {earlier}"
+
+
+def test_what_google_notices_late_is_waited_for(root: Root, full_plan: dict[str, Any]) -> None:
+    assert list(hasty(root, full_plan)) == []
+
+
+def test_a_missing_wait_is_found(environ: dict[str, str], tmp_path: Path, full_plan: dict[str, Any]) -> None:
+    planted = Root.copied(tmp_path, environ, bundle=False)
+    _instead("alerts.tf", "depends_on = [time_sleep.metric]", "depends_on = [time_sleep.services]")(planted.folder)
+    _instead("secrets.tf", "time_sleep.keys]", "google_kms_crypto_key_iam_member.agent]")(planted.folder)
+    _instead("services.tf", ", google_storage_bucket_iam_member.builder.id]", "]")(planted.folder)
+    _instead("services.tf", "google_secret_manager_secret_iam_member.api_key[*].id", "[]")(planted.folder)
+    assert list(hasty(planted, full_plan)) == [
+        "google_cloudfunctions2_function.step after google_secret_manager_secret_iam_member.api_key",
+        "google_cloudfunctions2_function.step after google_storage_bucket_iam_member.builder",
+        "google_monitoring_alert_policy.gold_is_old after google_logging_metric.gold_age",
+        "google_secret_manager_secret.api_key after google_kms_crypto_key_iam_member.agent",
+    ]
+
+
+def test_a_wait_is_a_minute_at_least() -> None:
+    text = "".join(each.read_text() for each in INFRA.glob("*.tf"))
+    waits = dict(re.findall(r'resource "time_sleep" "(\w+)" \{[^}]*?create_duration = "(\d+)s"', text))
+    assert set(waits) == set(re.findall(r'resource "time_sleep" "(\w+)"', text))
+    assert {name for name, seconds in waits.items() if int(seconds) < 60} == set()
+
+
+# What alerts go by -------------------------------------------------------------------------------------------------
+
+
+def unlogged(plan: Mapping[str, Any], line: Mapping[str, Any]) -> set[str]:
+    """Fields that a metric or an alert goes by and that are not in a line of the log."""
+    told = json.dumps([resources(plan, "google_logging_metric"), resources(plan, "google_monitoring_alert_policy")])
+    named = set(re.findall(r"jsonPayload\.(\w+)", told))
+    assert named, "nothing goes by the log any more"
+    return named - set(line)
+
+
+@pytest.fixture
+def looked(
+    plan: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """The line that gold logs when it is sent what Scheduler is told to send for a look."""
+    for layer in LAYERS:
+        monkeypatch.setenv(f"COINLAKE_{layer.upper()}", str(tmp_path / "lake" / layer))
+    job = resources(plan, 'google_cloud_scheduler_job.call["gold-look"]').popitem()[1]
+    body = base64.b64decode(job["http_target"][0]["body"])
+    with flask.Flask("test").test_request_context("/", method="POST", data=body):
+        said, status, _ = functions.gold_analyze(flask.request)
+    assert (status, "gold_age_hours" in json.loads(said)) == (200, True)
+    return dict(json.loads(capsys.readouterr().err.splitlines()[-1]))
+
+
+def test_every_field_that_an_alert_goes_by_is_logged_by_golds_look(
+    plan: dict[str, Any], looked: dict[str, Any]
+) -> None:
+    assert unlogged(plan, looked) == set()
+
+
+def test_a_field_that_nobody_logs_is_found(environ: dict[str, str], tmp_path: Path, looked: dict[str, Any]) -> None:
+    planted = Root.copied(tmp_path, environ, bundle=False)
+    _instead("alerts.tf", "EXTRACT(jsonPayload.gold_age_hours)", "EXTRACT(jsonPayload.age_of_gold)")(planted.folder)
+    assert unlogged(planted.plan(), looked) == {"age_of_gold"}
+
+
 # What it says ------------------------------------------------------------------------------------------------------
 
 
@@ -298,6 +500,29 @@ def test_the_bootstrap_root_is_valid(environ: dict[str, str], tmp_path: Path) ->
 def test_every_promise_holds_on_mocked_providers_without_a_bundle(promises: dict[str, str]) -> None:
     assert set(CHECKS) < set(promises)
     assert {name: status for name, status in promises.items() if status != "pass"} == {}
+
+
+def test_what_is_to_be_filled_in_is_asked_for_in_words(root: Root) -> None:
+    told = _said(root("plan", "-input=false", fails=True))
+    for name in ("project_id", "project_number"):
+        assert f"{name} still is what stands in terraform.tfvars as an example" in told
+
+
+def test_an_apply_without_a_bundle_stops_with_a_sentence_and_can_be_destroyed(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    bare = Root.copied(tmp_path, environ, bundle=False)
+    (bare.folder / "chosen.auto.tfvars.json").write_text(json.dumps(PROJECT))
+    told = _said(bare("apply", "-auto-approve", "-input=false", fails=True))
+    assert "There is no bundle to make the functions of: run make bundle" in told
+    made = bare("state", "list").stdout
+    assert "google_storage_bucket.source" in made
+    assert "google_cloudfunctions2_function" not in made
+    assert "google_storage_bucket_object" not in made
+    named = _said(bare("plan", "-input=false", "-var=bundle=/nonexistent.zip", fails=True))
+    assert "There is no file /nonexistent.zip, which `bundle` names: run make bundle" in named
+    bare("destroy", "-auto-approve", "-input=false")
+    assert bare("state", "list").stdout == ""
 
 
 def test_infra_reads_no_other_folder_than_its_own_and_dist() -> None:

@@ -5,7 +5,7 @@ mock_provider "time" {}
 
 variables {
   project_id     = "a-project"
-  project_number = "123456789012"
+  project_number = "210987654321"
 }
 
 run "what_is_optional_is_off" {
@@ -21,6 +21,51 @@ run "what_is_optional_is_off" {
       length(google_billing_budget.month) == 0
     )
     error_message = "Nothing optional is made unasked."
+  }
+}
+
+run "bronze_need_not_move_to_cheaper_storage" {
+  command = plan
+
+  variables {
+    keep = { bronze = { nearline = 0, coldline = 0 } }
+  }
+
+  assert {
+    condition     = length([for rule in google_storage_bucket.layer["bronze"].lifecycle_rule : rule if one(rule.action).type == "SetStorageClass"]) == 0
+    error_message = "0 is never."
+  }
+}
+
+run "bronze_may_move_to_coldline_only" {
+  command = plan
+
+  variables {
+    keep = { bronze = { nearline = 0 } }
+  }
+
+  assert {
+    condition     = [for rule in google_storage_bucket.layer["bronze"].lifecycle_rule : one(rule.action).storage_class if one(rule.action).type == "SetStorageClass"] == ["COLDLINE"]
+    error_message = "0 is never, and says nothing of the other."
+  }
+}
+
+run "a_short_deadline_and_another_prefix" {
+  command = plan
+
+  variables {
+    prefix   = "mylake"
+    delivery = { ack_deadline_s = 10, work_deadline_s = 5 }
+  }
+
+  assert {
+    condition     = google_cloud_scheduler_job.call["gold-look"].attempt_deadline == "15s"
+    error_message = "Scheduler waits 15 seconds at least."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.event_died.documentation[0].content, "`coinlake replay-dead-letters --subscription mylake-dead-letter`")
+    error_message = "Whoever is told of a dead event is told where it lies."
   }
 }
 
@@ -83,7 +128,7 @@ run "what_is_optional_can_be_on" {
   }
 
   assert {
-    condition     = google_cloud_run_v2_service_iam_member.iap["center"].member == "serviceAccount:service-123456789012@gcp-sa-iap.iam.gserviceaccount.com"
+    condition     = google_cloud_run_v2_service_iam_member.iap["center"].member == "serviceAccount:service-210987654321@gcp-sa-iap.iam.gserviceaccount.com"
     error_message = "Only IAP invokes the dashboard."
   }
 

@@ -5,7 +5,7 @@ mock_provider "time" {}
 
 variables {
   project_id     = "a-project"
-  project_number = "123456789012"
+  project_number = "210987654321"
   region         = "australia-southeast1"
 }
 
@@ -227,9 +227,18 @@ run "an_event_is_tried_again_and_then_kept" {
   assert {
     condition = (
       google_pubsub_topic_iam_member.dead.member == local.agents.pubsub &&
+      keys(google_pubsub_subscription_iam_member.dead) == keys(local.events) &&
       alltrue([for grant in google_pubsub_subscription_iam_member.dead : grant.member == local.agents.pubsub && grant.role == "roles/pubsub.subscriber"])
     )
     error_message = "Pub/Sub itself may move what died."
+  }
+
+  assert {
+    condition = (
+      keys(google_pubsub_topic_iam_member.storage) == keys(local.events) &&
+      alltrue([for grant in google_pubsub_topic_iam_member.storage : grant.member == local.agents.storage && grant.role == "roles/pubsub.publisher"])
+    )
+    error_message = "Cloud Storage may publish to each topic."
   }
 
   assert {
@@ -274,6 +283,23 @@ run "a_call_proves_who_it_is_and_ends_in_time" {
       length(job.http_target[0].oidc_token) == 1 && length(job.http_target[0].oauth_token) == 0
     ])
     error_message = "Scheduler comes with an identity token."
+  }
+
+  assert {
+    condition = alltrue([
+      for call, job in google_cloud_scheduler_job.call :
+      job.http_target[0].uri == google_cloudfunctions2_function.step[local.calls[call].function].service_config[0].uri &&
+      job.http_target[0].oidc_token[0].audience == google_cloudfunctions2_function.step[local.calls[call].function].service_config[0].uri &&
+      job.http_target[0].oidc_token[0].service_account_email == local.email["scheduler"]
+    ])
+    error_message = "Scheduler's token is for the function that it calls."
+  }
+
+  assert {
+    condition = { for call, job in google_cloud_scheduler_job.call : call => base64decode(job.http_target[0].body) } == {
+      bronze-first = "{}", bronze-again = "{}", gold-look = "{\"look\":true}"
+    }
+    error_message = "Bronze is called for all there is; gold is asked to look at itself."
   }
 
   assert {
@@ -342,5 +368,28 @@ run "data_outlives_mistakes_and_destroy" {
       ]
     ]))
     error_message = "Lifecycle deletes old versions only."
+  }
+}
+
+run "only_bronze_ever_sees_the_key" {
+  command = plan
+
+  variables {
+    api_key_version = "1"
+  }
+
+  assert {
+    condition     = alltrue([for function in google_cloudfunctions2_function.step : !contains(keys(function.service_config[0].environment_variables), "COINLAKE_API_KEY")])
+    error_message = "The key is a reference to a secret, and no plain variable."
+  }
+
+  assert {
+    condition     = [for layer, function in google_cloudfunctions2_function.step : layer if length(function.service_config[0].secret_environment_variables) > 0] == ["bronze"]
+    error_message = "No function but bronze is given the key."
+  }
+
+  assert {
+    condition     = google_secret_manager_secret_iam_member.api_key[*].member == [local.account.bronze]
+    error_message = "Nobody but bronze may read the key."
   }
 }

@@ -6,7 +6,7 @@ mock_provider "time" {}
 
 variables {
   project_id     = "a-project"
-  project_number = "123456789012"
+  project_number = "210987654321"
 }
 
 run "one_mistake_each" {
@@ -157,4 +157,142 @@ run "a_sixth_mistake_each" {
   expect_failures = [
     var.delivery,
   ]
+}
+
+# What stands in terraform.tfvars as an example, texts that are empty, and numbers that are not whole.
+run "a_seventh_mistake_each" {
+  command = plan
+
+  variables {
+    project_id      = "your-project-id"
+    project_number  = "123456789012"
+    bundle          = ""
+    api_key_version = ""
+    alert_email     = ""
+    schedule        = { daily = { first = "45-5 0 * * *" } }
+    delivery        = { work_deadline_s = 100.5 }
+    keep            = { bronze = { soft_delete = 30.5 } }
+  }
+
+  expect_failures = [
+    var.project_id,
+    var.project_number,
+    var.bundle,
+    var.api_key_version,
+    var.alert_email,
+    var.schedule,
+    var.delivery,
+    var.keep,
+  ]
+}
+
+run "an_eighth_mistake_each" {
+  command = plan
+
+  variables {
+    plan     = ""
+    schedule = { daily = { first = "0 23-1 * * *" } }
+    delivery = { ack_deadline_s = 570.5 }
+    keep     = { bronze = { nearline = 0.5 } }
+  }
+
+  expect_failures = [
+    var.plan,
+    var.schedule,
+    var.delivery,
+    var.keep,
+  ]
+}
+
+run "a_ninth_mistake_each" {
+  command = plan
+
+  variables {
+    schedule = { look = "*/99 * * * *" }
+    delivery = { min_backoff_s = 1.5 }
+    keep     = { bronze = { nearline = -1 } }
+  }
+
+  expect_failures = [
+    var.schedule,
+    var.delivery,
+    var.keep,
+  ]
+}
+
+run "a_tenth_mistake_each" {
+  command = plan
+
+  variables {
+    schedule = { daily = { first = "45 0 * * *", snapshot = "45 1 * * *" } }
+    delivery = { max_backoff_s = 100.5 }
+    keep     = { bronze = { nearline = 0, coldline = 365.5 } }
+  }
+
+  expect_failures = [
+    var.schedule,
+    var.delivery,
+    var.keep,
+  ]
+}
+
+run "an_eleventh_mistake_each" {
+  command = plan
+
+  variables {
+    schedule = { snapshots = "" }
+    delivery = { keep_days = 1.5 }
+  }
+
+  expect_failures = [
+    var.schedule,
+    var.delivery,
+  ]
+}
+
+run "a_twelfth_mistake_each" {
+  command = plan
+
+  variables {
+    schedule = { daily = { first = "0 0 1 1 5-2" } }
+    delivery = { keep_dead_days = 1.5 }
+  }
+
+  expect_failures = [
+    var.schedule,
+    var.delivery,
+  ]
+}
+
+run "a_bundle_that_is_named_has_to_be_there" {
+  command = plan
+
+  variables {
+    bundle = "/nonexistent.zip"
+  }
+
+  expect_failures = [
+    google_storage_bucket_object.bundle,
+  ]
+}
+
+run "what_may_be_said_in_a_schedule" {
+  command = plan
+
+  variables {
+    schedule = {
+      daily = {
+        numbers = "5 08 31 12 7"
+        ranges  = "0-59 0-23 1-31 1-12 0-7"
+        steps   = "*/15 1-23/2 */31 */12 */7"
+        lists   = "0,15,30-45 8,20 1,15 1-3,6 1-5,7"
+      }
+      snapshots = "*/59 */23 * * *"
+    }
+  }
+
+  assert {
+    condition     = length(google_cloud_scheduler_job.call) == 6
+    error_message = "Every call has a job of its own: four a day, the snapshots, and gold's look."
+  }
 }
