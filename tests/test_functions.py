@@ -87,6 +87,9 @@ def as_pubsub_event(message: Message) -> tuple[dict[str, str], bytes]:
     return {"ce-type": "google.cloud.pubsub.topic.v1.messagePublished", "ce-source": "//pubsub"}, message.pushed()
 
 
+HALF = told("lake", "coingecko/coins_markets/\ud800")
+"""Of an object whose name ends in half a character."""
+
 Shape = Callable[[Message], tuple[dict[str, str], bytes]]
 SHAPES: tuple[Shape, ...] = (
     as_push, as_bare_push, as_binary, as_structured, as_structured_in_base64, as_pubsub_event,
@@ -261,8 +264,23 @@ def test_an_old_generation_and_an_object_that_is_gone_are_passed_over(world: Wor
     assert world.landed(functions.silver_process, said["objects"][0], layer="silver") == (204, None)
 
 
+def test_a_commit_of_an_old_generation_and_one_that_is_gone_are_passed_over(world: World) -> None:
+    _, said = world.call(functions.bronze_ingest, b"{}")
+    world.landed(functions.silver_process, said["objects"][0])
+    first = "prices/_delta_log/00000000000000000001.json"
+    gone = "prices/_delta_log/00000000000000000999.json"
+    assert world.landed(functions.gold_analyze, first, layer="silver", generation="1") == (204, None)
+    assert world.landed(functions.gold_analyze, gone, layer="silver") == (204, None)
+    assert world.landed(functions.gold_analyze, first, layer="silver")[1]["outcome"] == "ok"
+
+
 @pytest.mark.parametrize("function", [functions.silver_process, functions.gold_analyze])
-@pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"message": {"data": "bm90IGpzb24="}}', b"[1]"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"\xff", b'{"message": {"data": "bm90IGpzb24="}}', b"[1]", b"[" * 200_000, as_push(HALF)[1],
+     as_bare_push(HALF)[1], as_structured_in_base64(HALF)[1], b"9" * 5_000],
+    ids=lambda body: repr(body[:20]),
+)  # fmt: skip
 def test_what_cannot_be_read_is_acknowledged_and_recorded(world: World, function: Any, body: bytes) -> None:
     assert world.call(function, body) == (204, None)
     (line,) = world.logged()
@@ -291,7 +309,14 @@ def test_a_damaged_object_is_refused_again_and_again_and_holds_up_no_other(world
 
 def test_bronze_takes_some_settings_from_a_call_and_no_other(world: World) -> None:
     assert world.call(functions.bronze_ingest, b'{"top": 2, "datasets": ["markets"]}')[1]["calls"] == 1
-    for body in (b'{"api_url": "http://example.com"}', b'{"top": 0}', b"[]", b"no"):
+    for body in (
+        b'{"api_url": "http://example.com"}',
+        b'{"top": 0}',
+        b"[]",
+        b"no",
+        b"[" * 200_000,
+        b'{"coins": "\\ud800"}',
+    ):
         status, said = world.call(functions.bronze_ingest, body)
         assert status == 400
         assert said["error"]["kind"] == "ConfigError"
