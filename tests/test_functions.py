@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from coinlake.cloud_log import trace_of
 from coinlake.duck import bring, connect
 from coinlake.errors import LakeError
 from coinlake.events import Event, UnreadableError
+from coinlake.health import EMPTY_HOURS
 from coinlake.lake import Lake
 from coinlake.objects import Objects
 from coinlake.pipeline import behind, endpoint_of
@@ -249,6 +251,30 @@ def test_gold_concludes_from_a_commit_of_a_table_that_it_reads(world: World) -> 
     assert world.landed(functions.gold_analyze, "runs/_delta_log/00000000000000000001.json", layer="silver")[0] == 204
     status, age = world.call(functions.gold_analyze, b'{"look": true}')
     assert (status, age["is_stale"], age["last_finished_day"]) == (200, False, "2022-01-31")
+
+
+def test_the_age_of_gold_that_the_alert_reads_is_logged_and_grows_though_gold_is_empty(world: World) -> None:
+    metrics = (Path(__file__).parents[1] / "infra" / "alerts.tf").read_text()
+    (read,) = re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", metrics)
+    (demanded,) = set(re.findall(rf"jsonPayload\.{read}(>=\d+)", metrics))
+
+    def looked() -> Any:
+        assert world.call(functions.gold_analyze, b'{"look": true}')[0] == 200
+        line = world.logged()[-1]
+        assert line[read] >= float(demanded.removeprefix(">="))
+        return line
+
+    nothing = looked()
+    assert (nothing[read], nothing["is_stale"], nothing["severity"]) == (EMPTY_HOURS, True, "WARNING")
+    _, said = world.call(functions.bronze_ingest, b"{}")
+    world.landed(functions.silver_process, said["objects"][0])
+    world.set(NOW="2022-02-02T04:45:00Z")
+    empty = looked()
+    assert (empty[read], empty["is_stale"], empty["message"]) == (28.0, True, "gold is empty")
+    world.landed(functions.gold_analyze, "prices/_delta_log/00000000000000000001.json", layer="silver")
+    world.set(NOW="2022-02-01T04:45:00Z")
+    full = looked()
+    assert (full[read], full["is_stale"], full["severity"]) == (4.8, False, "INFO")
 
 
 @pytest.mark.parametrize("path", [f"{RUNS}/1-begun.json", "coingecko/_errors/date=2022-02-01/x", "_universe/x/y"])

@@ -222,6 +222,7 @@ def _look(call: _Call) -> Answer:
 
     age = to_json(call.workspace(call.settings()).age())
     hours = age["gold_age_hours"]
-    said = "gold is empty" if hours is None else f"gold's last finished day ended {hours:g} hours ago"
+    is_empty = age["last_finished_day"] is None
+    said = "gold is empty" if is_empty else f"gold's last finished day ended {hours:g} hours ago"
     call.log("WARNING" if age["is_stale"] else "INFO", said, **age)
     return _json(200, age)
