@@ -290,6 +290,11 @@ def test_an_old_generation_and_an_object_that_is_gone_are_passed_over(world: Wor
     assert world.landed(functions.silver_process, said["objects"][0], layer="silver") == (204, None)
 
 
+@pytest.mark.parametrize("name", ["coins_markets//x", "coins_markets/../x", "coins_markets/a\0b", "./x"])
+def test_an_object_whose_name_no_object_of_ours_can_have_is_passed_over(world: World, name: str) -> None:
+    assert world.landed(functions.silver_process, f"coingecko/{name}") == (204, None)
+
+
 def test_a_commit_of_an_old_generation_and_one_that_is_gone_are_passed_over(world: World) -> None:
     _, said = world.call(functions.bronze_ingest, b"{}")
     world.landed(functions.silver_process, said["objects"][0])
