@@ -22,9 +22,11 @@ from lakes import Program
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def recorded(lake: Lake, name: str, command: str, days_ago: float, lasted_s: float, **turns: int) -> None:
+def recorded(
+    lake: Lake, name: str, command: str, days_ago: float, lasted_s: float, plan: str = "demo", **turns: int
+) -> None:
     """A run that took so long and turned to storage so often."""
-    run = Run(name, command, "demo", NOW - timedelta(days=days_ago))
+    run = Run(name, command, plan, NOW - timedelta(days=days_ago))
     done = Done()
     begin(lake, run)
     for what, number in turns.items():
@@ -79,11 +81,37 @@ def test_beyond_what_is_free_a_second_costs_its_price(lake: Lake) -> None:
 
 def test_the_same_runs_over_more_days_cost_less_a_month(lake: Lake, tmp_path: Path) -> None:
     other = Lake.at(str(tmp_path / "other"))
-    for name, here, there in (("a", 1.6, 3.6), ("b", 0.5, 0.5)):
+    for name, here, there in (("a", 1.4, 3.4), ("b", 0.5, 0.5)):
         recorded(lake, name, "clean", here, 50, committed=7)
         recorded(other, name, "clean", there, 50, committed=7)
     item = PRICES["class_a"].item
     assert amounts(lake)[item] == pytest.approx(amounts(other)[item] * 2)
+
+
+def test_two_daily_runs_are_two_days_however_near_they_began(lake: Lake, tmp_path: Path) -> None:
+    other = Lake.at(str(tmp_path / "other"))
+    seconds = timedelta(seconds=2) / timedelta(days=1)
+    for name, here, there in (("a", 1.4 - seconds, 1.4), ("b", 0.4, 0.4)):
+        recorded(lake, name, "ingest", here, 600)
+        recorded(other, name, "ingest", there, 600)
+    assert monthly(lake, NOW)["days"] == monthly(other, NOW)["days"] == 2
+    assert amounts(lake) == pytest.approx(amounts(other), rel=1e-3)
+
+
+def test_the_secret_is_read_by_bronze_and_only_where_there_is_a_key(lake: Lake, tmp_path: Path) -> None:
+    keyless = Lake.at(str(tmp_path / "keyless"))
+    for name, command in (("a", "ingest"), ("b", "clean"), ("c", "analyze")):
+        recorded(lake, name, command, 0.4, 60)
+        recorded(keyless, name, command, 0.4, 60, plan="keyless")
+    read, versions = PRICES["accesses"].item, PRICES["secrets"].item
+    assert (amounts(lake)[read], amounts(lake)[versions]) == (pytest.approx(DAYS_A_MONTH, abs=1e-3), 1)
+    assert (amounts(keyless)[read], amounts(keyless)[versions]) == (0, 0)
+
+
+def test_what_the_images_take_is_assumed_and_says_so(lake: Lake) -> None:
+    recorded(lake, "a", "ingest", 0.4, 60)
+    (images,) = [item for item in monthly(lake, NOW)["items"] if item.item == PRICES["images"].item]
+    assert images.by.startswith("assumed: ") and 0.7 < images.a_month < 1.5 and images.usd > 0
 
 
 def test_a_run_before_the_month_is_not_on_the_bill(lake: Lake) -> None:

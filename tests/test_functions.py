@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from coinlake.cloud_log import trace_of
 from coinlake.duck import bring, connect
 from coinlake.errors import LakeError
 from coinlake.events import Event, UnreadableError
+from coinlake.health import EMPTY_HOURS
 from coinlake.lake import Lake
 from coinlake.objects import Objects
 from coinlake.pipeline import behind, endpoint_of
@@ -86,6 +88,9 @@ def as_pubsub_event(message: Message) -> tuple[dict[str, str], bytes]:
     """Eventarc over a topic: a CloudEvent with a Pub/Sub message in it."""
     return {"ce-type": "google.cloud.pubsub.topic.v1.messagePublished", "ce-source": "//pubsub"}, message.pushed()
 
+
+HALF = told("lake", "coingecko/coins_markets/\ud800")
+"""Of an object whose name ends in half a character."""
 
 Shape = Callable[[Message], tuple[dict[str, str], bytes]]
 SHAPES: tuple[Shape, ...] = (
@@ -248,6 +253,30 @@ def test_gold_concludes_from_a_commit_of_a_table_that_it_reads(world: World) -> 
     assert (status, age["is_stale"], age["last_finished_day"]) == (200, False, "2022-01-31")
 
 
+def test_the_age_of_gold_that_the_alert_reads_is_logged_and_grows_though_gold_is_empty(world: World) -> None:
+    metrics = (Path(__file__).parents[1] / "infra" / "alerts.tf").read_text()
+    (read,) = re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", metrics)
+    (demanded,) = set(re.findall(rf"jsonPayload\.{read}(>=\d+)", metrics))
+
+    def looked() -> Any:
+        assert world.call(functions.gold_analyze, b'{"look": true}')[0] == 200
+        line = world.logged()[-1]
+        assert line[read] >= float(demanded.removeprefix(">="))
+        return line
+
+    nothing = looked()
+    assert (nothing[read], nothing["is_stale"], nothing["severity"]) == (EMPTY_HOURS, True, "WARNING")
+    _, said = world.call(functions.bronze_ingest, b"{}")
+    world.landed(functions.silver_process, said["objects"][0])
+    world.set(NOW="2022-02-02T04:45:00Z")
+    empty = looked()
+    assert (empty[read], empty["is_stale"], empty["message"]) == (28.0, True, "gold is empty")
+    world.landed(functions.gold_analyze, "prices/_delta_log/00000000000000000001.json", layer="silver")
+    world.set(NOW="2022-02-01T04:45:00Z")
+    full = looked()
+    assert (full[read], full["is_stale"], full["severity"]) == (4.8, False, "INFO")
+
+
 @pytest.mark.parametrize("path", [f"{RUNS}/1-begun.json", "coingecko/_errors/date=2022-02-01/x", "_universe/x/y"])
 def test_silver_passes_over_what_is_not_for_it(world: World, path: str) -> None:
     assert world.landed(functions.silver_process, path) == (204, None)
@@ -261,8 +290,28 @@ def test_an_old_generation_and_an_object_that_is_gone_are_passed_over(world: Wor
     assert world.landed(functions.silver_process, said["objects"][0], layer="silver") == (204, None)
 
 
+@pytest.mark.parametrize("name", ["coins_markets//x", "coins_markets/../x", "coins_markets/a\0b", "./x"])
+def test_an_object_whose_name_no_object_of_ours_can_have_is_passed_over(world: World, name: str) -> None:
+    assert world.landed(functions.silver_process, f"coingecko/{name}") == (204, None)
+
+
+def test_a_commit_of_an_old_generation_and_one_that_is_gone_are_passed_over(world: World) -> None:
+    _, said = world.call(functions.bronze_ingest, b"{}")
+    world.landed(functions.silver_process, said["objects"][0])
+    first = "prices/_delta_log/00000000000000000001.json"
+    gone = "prices/_delta_log/00000000000000000999.json"
+    assert world.landed(functions.gold_analyze, first, layer="silver", generation="1") == (204, None)
+    assert world.landed(functions.gold_analyze, gone, layer="silver") == (204, None)
+    assert world.landed(functions.gold_analyze, first, layer="silver")[1]["outcome"] == "ok"
+
+
 @pytest.mark.parametrize("function", [functions.silver_process, functions.gold_analyze])
-@pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"message": {"data": "bm90IGpzb24="}}', b"[1]"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"\xff", b'{"message": {"data": "bm90IGpzb24="}}', b"[1]", b"[" * 200_000, as_push(HALF)[1],
+     as_bare_push(HALF)[1], as_structured_in_base64(HALF)[1], b"9" * 5_000],
+    ids=lambda body: repr(body[:20]),
+)  # fmt: skip
 def test_what_cannot_be_read_is_acknowledged_and_recorded(world: World, function: Any, body: bytes) -> None:
     assert world.call(function, body) == (204, None)
     (line,) = world.logged()
@@ -291,7 +340,14 @@ def test_a_damaged_object_is_refused_again_and_again_and_holds_up_no_other(world
 
 def test_bronze_takes_some_settings_from_a_call_and_no_other(world: World) -> None:
     assert world.call(functions.bronze_ingest, b'{"top": 2, "datasets": ["markets"]}')[1]["calls"] == 1
-    for body in (b'{"api_url": "http://example.com"}', b'{"top": 0}', b"[]", b"no"):
+    for body in (
+        b'{"api_url": "http://example.com"}',
+        b'{"top": 0}',
+        b"[]",
+        b"no",
+        b"[" * 200_000,
+        b'{"coins": "\\ud800"}',
+    ):
         status, said = world.call(functions.bronze_ingest, body)
         assert status == 400
         assert said["error"]["kind"] == "ConfigError"

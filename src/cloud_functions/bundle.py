@@ -2,7 +2,8 @@
 
 In it: each function's main.py, one at the root that has all three, requirements.txt with a hash for everything, and
 coinlake's own wheel. The same source gives the same bytes, wherever and with whichever Python it is made: dates are
-fixed and nothing is compressed.
+fixed and nothing is compressed. Of a git clone the wheel holds what git tracks, as it lies there; of a bare copy, what
+has the name of source. Backups and trials that lie beside go nowhere.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -26,6 +28,8 @@ from coinlake.functions import {", ".join(sorted(LAYERS.values()))}
 
 __all__ = [{", ".join(f'"{name}"' for name in sorted(LAYERS.values()))}]
 '''
+SOURCE = frozenset({".py", ".svg", ".toml", ".typed"})
+"""How the names end of what the wheel is made of."""
 _PINNED = re.compile(r"^([a-z0-9._-]+)==.*(?:\n[ #].*)*", re.MULTILINE)
 
 
@@ -58,11 +62,29 @@ def requirements(root: Path) -> str:
     return "".join(f"{each}\n" for each in kept)
 
 
+def sources(root: Path) -> list[str]:
+    """The files of the package, as paths below the tree; says so where git does not know one that looks like source."""
+    folder = root / "src" / "coinlake"
+    there = sorted(str(path.relative_to(root)) for path in folder.rglob("*") if path.suffix in SOURCE)
+    asked = ["git", "-C", str(root), "ls-files", "-z", "--", "src/coinlake"]
+    listed = subprocess.run(asked, capture_output=True, check=False).stdout if shutil.which("git") else b""
+    tracked = {path for path in listed.decode().split("\0") if path}
+    if not tracked:  # a bare copy
+        return there
+    for path in (path for path in there if path not in tracked):
+        print(f"{path} is not in git, so it is not in the bundle", file=sys.stderr)
+    return [path for path in there if path in tracked]
+
+
 def _wheel(root: Path) -> tuple[str, bytes]:
     """Name and bytes of coinlake's wheel."""
     with TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        for path in ("pyproject.toml", "README.md", "LICENSE", *sources(root)):
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / path, tree / path)
         command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
-        subprocess.run(command, cwd=root, check=True, capture_output=True)
+        subprocess.run(command, cwd=tree, check=True, capture_output=True)
         (built,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(built) as wheel:
             return built.name, _zipped({name: wheel.read(name) for name in wheel.namelist()})

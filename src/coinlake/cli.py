@@ -693,15 +693,31 @@ def replay_dead_letters(
     ] = "coinlake-dead-letter",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first hundred, move nothing.")] = False,
 ) -> None:
-    """Send events that died back to their functions, once the cause is mended (Google Cloud)."""
+    """Send events that died back to their functions, once the cause is mended (Google Cloud).
+
+    One that cannot go back stays, and the others go; then this ends with 7.
+    """
     from coinlake import deadletters
     from coinlake.screen import grid
 
     name = deadletters.full_name(subscription, os.environ)
-    letters = deadletters.replay(deadletters.service(os.environ), name, dry_run)
-    door.answer({"letters": letters}, lambda plain: grid(plain["letters"], names=("object", "gave_up", "topic")))
+    done = deadletters.replay(deadletters.service(os.environ), name, dry_run)
+    door.answer(done, lambda plain: grid(plain["letters"], names=("object", "gave_up", "topic")))
     if not door.as_json:
-        door.screen.say(f"{len(letters)} {'would go' if dry_run else 'went'} back")
+        for each in done.left:
+            door.screen.say(f"message {each.message} ({each.object or 'of no object'}) stays: {each.why}")
+        door.screen.say(_went_back(len(done.letters), len(done.left), dry_run))
+    if done.left and not dry_run:
+        raise typer.Exit(7)
+
+
+def _went_back(went: int, left: int, dry_run: bool) -> str:
+    said = f"{went} {'would go' if dry_run else 'went'} back"
+    if left:
+        return f"{said}, {left} {'would stay' if dry_run else 'could not be sent and stayed'}"
+    if went:
+        return said
+    return f"{said}; letters that somebody has just pulled are hidden, and come back after 10 minutes"
 
 
 # Commands that ask a question --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from coinlake import catalog
@@ -64,14 +64,19 @@ CALLS: Mapping[str, tuple[float, float]] = {
 
 MEMORY_GIB: Mapping[str, float] = {"ingest": 1, "clean": 1, "analyze": 2}
 """Memory of the function that does a command; whatever else a person ran is taken for the largest."""
+FETCHES = frozenset({"ingest", "run", "watch"})
+"""What bronze does or would do: only there is the key."""
 START_S = 1.0
 RECORDS = Counter({"written": 2, "committed": 1})
 """What follows the count: each run's two records of itself, and their way into silver."""
 
+IMAGE_GIB = 380e6 * 0.4 / 2**30
+"""What a function's image adds to Google's own layers: 380 MB of site-packages, compressed to about 40 %."""
+IMAGES = 6
+
 ASSUMED: Mapping[str, tuple[float, str]] = {
     "schedules": (3, "two daily calls and the hourly look"),
-    "secrets": (1, "CoinGecko's key"),
-    "images": (0.5, "two images a function"),
+    "images": (IMAGE_GIB * IMAGES, f"{IMAGES} images of {IMAGE_GIB:.2f} GiB, two for each of three functions"),
     "alerts": (4, "gold is old, nobody looks, an event died, a fetch failed"),
 }
 LOOK_S = 2.0
@@ -100,7 +105,7 @@ def monthly(lake: Lake, now: datetime) -> dict[str, Any]:
     runs = _runs(lake, now - LOOKS_BACK)
     if not runs:
         raise ConfigError(f"no run of the last {LOOKS_BACK.days} days is recorded; run `coinlake run` first")
-    days = (max(run["began_at"] for run in runs) - min(run["began_at"] for run in runs)).days + 1
+    days = _days(run["began_at"] for run in runs)
     scale = DAYS_A_MONTH / days
     items = [_priced(name, *found) for name, found in _used(lake, runs, scale).items()]
     unmetered = sum(run["operations"] is None for run in runs)
@@ -114,6 +119,12 @@ def monthly(lake: Lake, now: datetime) -> dict[str, Any]:
     }
 
 
+def _days(moments: Iterable[datetime]) -> int:
+    """Days of the calendar from the first to the last, both counted: two daily runs are two days, however near."""
+    dates = [each.astimezone(UTC).date() for each in moments]
+    return (max(dates) - min(dates)).days + 1
+
+
 def _used(lake: Lake, runs: list[dict[str, Any]], scale: float) -> dict[str, tuple[float, str]]:
     """By price, how much of it a month takes, and where the number is from."""
     turns: Counter[str] = Counter()
@@ -121,6 +132,7 @@ def _used(lake: Lake, runs: list[dict[str, Any]], scale: float) -> dict[str, tup
         turns.update(json.loads(run["operations"] or "{}"))
         turns.update(RECORDS)
     busy = [(run["lasted_s"] + START_S, MEMORY_GIB.get(run["command"], max(MEMORY_GIB.values()))) for run in runs]
+    with_key = sum(run["command"] in FETCHES and run["plan"] != "keyless" for run in runs)
     looks = 24 * DAYS_A_MONTH
     look_gib_s = looks * LOOK_S * MEMORY_GIB["analyze"]
     events = turns["written"] + turns["committed"]
@@ -133,7 +145,8 @@ def _used(lake: Lake, runs: list[dict[str, Any]], scale: float) -> dict[str, tup
         "class_a": (sum(CALLS[what][0] * number for what, number in turns.items()) * scale, counted),
         "class_b": (sum(CALLS[what][1] * number for what, number in turns.items()) * scale, counted),
         "messages": (events * scale * MESSAGE_BYTES / 2**30, f"counted, {MESSAGE_BYTES} bytes each assumed"),
-        "accesses": (len(runs) * scale, counted),
+        "secrets": (1 if with_key else 0, "CoinGecko's key" if with_key else "no run had a key"),
+        "accesses": (with_key * scale, "counted: runs of bronze that had a key"),
         "logs": (len(runs) * scale * LINES_BYTES / 2**30, f"counted, {LINES_BYTES} bytes a run assumed"),
         **{name: (number, f"assumed: {why}") for name, (number, why) in ASSUMED.items()},
     }
@@ -147,7 +160,7 @@ def _priced(name: str, a_month: float, by: str) -> Item:
 
 def _runs(lake: Lake, since: datetime) -> list[dict[str, Any]]:
     """The runs that ended, as they recorded themselves."""
-    names = ("run", "command", "began_at", "lasted_s", "operations")
+    names = ("run", "command", "plan", "began_at", "lasted_s", "operations")
     con = connect()
     bring(con, lake.read(catalog.table("silver.runs"), (*names, "ended_at")), "runs")
     found = con.execute(

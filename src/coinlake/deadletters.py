@@ -2,6 +2,7 @@
 
 Pub/Sub notes on a dead letter which subscription gave up on it. Its message is published again on that subscription's
 topic, as it was, and only then taken out of the dead letter: killed in between, it comes twice, which changes nothing.
+One that cannot go back (it does not say where it came from, or nobody there takes it) is passed over and stays.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from coinlake.errors import ConfigError, LakeError
+from coinlake.errors import ConfigError, LakeError, brief
 
 SUBSCRIPTION = "coinlake-dead-letter"
 """What infra/ calls the subscription that keeps dead letters."""
 
 _NOTE = "CloudPubSubDeadLetter"
+_REFUSED = {400, 403, 404}
 _AT_ONCE = 100
 _LOOKS = 3
 _PAUSE_S = 1.0
@@ -37,6 +39,28 @@ class Letter:
 
 
 @dataclass(frozen=True)
+class Left:
+    """A dead letter that stays where it is, and why: `message` is Pub/Sub's number of it."""
+
+    object: str
+    gave_up: str
+    message: str
+    why: str
+
+
+@dataclass
+class Replayed:
+    """What went back (or would go), and what stays."""
+
+    letters: list[Letter] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+
+
+class RefusedError(LakeError):
+    """Pub/Sub did not do what it was asked of one name; it may do so of another."""
+
+
+@dataclass(frozen=True)
 class PubSub:
     """Pub/Sub's REST calls, at an address, with a token (none for an emulator)."""
 
@@ -47,38 +71,58 @@ class PubSub:
         """Ask, and return what is answered.
 
         Raises:
-            LakeError: it was refused, or there is no answer.
+            RefusedError: there is no such thing, or one may not.
+            LakeError: there is no answer, or none that helps.
         """
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             answer = httpx.request(method, f"{self.address}/v1/{path}", json=body, headers=headers, timeout=120)
             answer.raise_for_status()
+        except httpx.HTTPStatusError as exc:
+            kind = RefusedError if exc.response.status_code in _REFUSED else LakeError
+            told = f"{exc.response.status_code} {exc.response.reason_phrase}, {method} {path}"
+            raise kind(f"Pub/Sub did not do as asked ({told}); look at the names and at your rights") from exc
         except httpx.HTTPError as exc:
-            raise LakeError(f"Pub/Sub did not do as asked ({exc}); look at the names and at your rights") from exc
+            raise LakeError(f"Pub/Sub does not answer ({brief(exc)}); look at the network") from exc
         said: dict[str, Any] = answer.json()
         return said
 
 
 def replay(
     service: PubSub, subscription: str, dry_run: bool = False, sleep: Callable[[float], None] = time.sleep
-) -> list[Letter]:
-    """Send every dead letter of a subscription (`projects/P/subscriptions/S`) back; return what went.
+) -> Replayed:
+    """Send every dead letter of a subscription (`projects/P/subscriptions/S`) back; return what went and what stays.
 
-    With `dry_run` nothing moves, and what is returned is the first hundred at the most.
+    Whatever was looked at and did not go is there again at once. With `dry_run` nothing moves, and what is returned is
+    the first hundred at the most.
     """
+    done = Replayed()
     topics: dict[str, str] = {}
-    sent: list[Letter] = []
-    for batch in _pulled(service, subscription, sleep):
-        letters = [_letter(service, each["message"], topics) for each in batch]
-        acks = {"ackIds": [each["ackId"] for each in batch]}
-        sent += letters
-        if dry_run:
-            service.call("POST", f"{subscription}:modifyAckDeadline", {**acks, "ackDeadlineSeconds": 0})
-            return sent
-        for letter, each in zip(letters, batch, strict=True):
-            service.call("POST", f"{letter.topic}:publish", {"messages": [_as_it_was(each["message"])]})
-        service.call("POST", f"{subscription}:acknowledge", acks)
-    return sent
+    kept: dict[str, str] = {}
+    """Of each message in hand, by its number, what gives it back."""
+    try:
+        for batch in _pulled(service, subscription, kept, sleep):
+            kept.update({each["message"]["messageId"]: each["ackId"] for each in batch})
+            sent: list[str] = []
+            try:
+                for each in batch:
+                    message = each["message"]
+                    try:
+                        letter = _letter(service, message, topics)
+                        if not dry_run:
+                            service.call("POST", f"{letter.topic}:publish", {"messages": [_as_it_was(message)]})
+                            sent.append(kept.pop(message["messageId"]))
+                    except RefusedError as exc:
+                        done.left.append(Left(_tells_of(message), _gave_up(message), message["messageId"], str(exc)))
+                    else:
+                        done.letters.append(letter)
+            finally:
+                _acknowledge(service, subscription, sent)
+            if dry_run:
+                break
+    finally:
+        _give_back(service, subscription, list(kept.values()))
+    return done
 
 
 def service(environ: Mapping[str, str]) -> PubSub:
@@ -115,12 +159,19 @@ def _gcloud(*words: str) -> str:
     return subprocess.run(["gcloud", *words], capture_output=True, text=True, check=False).stdout.strip()
 
 
-def _pulled(service: PubSub, subscription: str, sleep: Callable[[float], None]) -> Iterator[list[dict[str, Any]]]:
-    """Messages until there are none: Pub/Sub may say so before it is so, and is asked again."""
+def _pulled(
+    service: PubSub, subscription: str, kept: dict[str, str], sleep: Callable[[float], None]
+) -> Iterator[list[dict[str, Any]]]:
+    """Messages until there are none: Pub/Sub may say so before it is so, and is asked again.
+
+    Those that are `kept` already come again where this takes longer than Pub/Sub waits; they are not handed out twice.
+    """
     empty = 0
     while empty < _LOOKS:
         asked = {"maxMessages": _AT_ONCE, "returnImmediately": True}
-        if batch := service.call("POST", f"{subscription}:pull", asked).get("receivedMessages"):
+        found = service.call("POST", f"{subscription}:pull", asked).get("receivedMessages", [])
+        kept.update({each["message"]["messageId"]: each["ackId"] for each in found if _is_kept(each, kept)})
+        if batch := [each for each in found if not _is_kept(each, kept)]:
             empty = 0
             yield batch
         else:
@@ -128,15 +179,43 @@ def _pulled(service: PubSub, subscription: str, sleep: Callable[[float], None]) 
             sleep(_PAUSE_S)
 
 
+def _is_kept(each: Mapping[str, Any], kept: Mapping[str, str]) -> bool:
+    return each["message"]["messageId"] in kept
+
+
+def _acknowledge(service: PubSub, subscription: str, acks: list[str]) -> None:
+    if acks:
+        service.call("POST", f"{subscription}:acknowledge", {"ackIds": acks})
+
+
+def _give_back(service: PubSub, subscription: str, acks: list[str]) -> None:
+    """Let messages be pulled again at once, rather than when the time to acknowledge them is over."""
+    for first in range(0, len(acks), _AT_ONCE):
+        asked = {"ackIds": acks[first : first + _AT_ONCE], "ackDeadlineSeconds": 0}
+        service.call("POST", f"{subscription}:modifyAckDeadline", asked)
+
+
 def _letter(service: PubSub, message: Mapping[str, Any], topics: dict[str, str]) -> Letter:
-    notes = message.get("attributes", {})
-    gave_up = notes.get(f"{_NOTE}SourceSubscription", "")
-    if not gave_up.startswith("projects/"):
-        gave_up = f"projects/{notes.get(f'{_NOTE}SourceSubscriptionProject', '')}/subscriptions/{gave_up}"
+    gave_up = _gave_up(message)
+    if not gave_up:
+        raise RefusedError(f"it does not say which subscription gave up on it ({_NOTE}SourceSubscription)")
     if gave_up not in topics:
         topics[gave_up] = str(service.call("GET", gave_up)["topic"])
-    tells_of = f"gs://{notes['bucketId']}/{notes['objectId']}" if "objectId" in notes else ""
-    return Letter(tells_of, gave_up, topics[gave_up])
+    return Letter(_tells_of(message), gave_up, topics[gave_up])
+
+
+def _gave_up(message: Mapping[str, Any]) -> str:
+    """The subscription that gave up on a message, in full; nothing where the message does not say."""
+    notes = message.get("attributes", {})
+    named: str = notes.get(f"{_NOTE}SourceSubscription", "")
+    if not named or named.startswith("projects/"):
+        return named
+    return f"projects/{notes.get(f'{_NOTE}SourceSubscriptionProject', '')}/subscriptions/{named}"
+
+
+def _tells_of(message: Mapping[str, Any]) -> str:
+    notes = message.get("attributes", {})
+    return f"gs://{notes['bucketId']}/{notes['objectId']}" if {"bucketId", "objectId"} <= notes.keys() else ""
 
 
 def _as_it_was(message: Mapping[str, Any]) -> dict[str, Any]:

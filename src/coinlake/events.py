@@ -64,13 +64,28 @@ def read(headers: Mapping[str, str], body: bytes) -> Event:
         UnreadableError: it brings none.
     """
     named = {name.lower(): value for name, value in headers.items()}
-    said = _json(body)
+    said = _object(body)
     if "ce-type" in named:
         return _of_cloud_event(named["ce-type"], named.get("ce-source", ""), named.get("ce-subject", ""), said)
     if "specversion" in said:
-        data = _json(_decoded(said["data_base64"])) if "data_base64" in said else said.get("data")
+        data = _object(_decoded(said["data_base64"])) if "data_base64" in said else said.get("data")
         return _of_cloud_event(str(said.get("type")), str(said.get("source")), str(said.get("subject")), data)
     return _of_push(said)
+
+
+def parsed(body: bytes) -> Any:
+    """What a body says as JSON, an empty one as `{}`: the one place that reads what anybody may have sent.
+
+    Raises:
+        UnreadableError: it is no JSON, is nested beyond reason, or has half a character in it, which no name of an
+            object and no line of log can hold.
+    """
+    try:
+        said = json.loads(body or b"{}")
+        json.dumps(said, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as exc:
+        raise UnreadableError("it is no JSON") from exc
+    return said
 
 
 def _of_push(said: Mapping[str, Any]) -> Event:
@@ -81,7 +96,7 @@ def _of_push(said: Mapping[str, Any]) -> Event:
     attributes: Mapping[str, Any] = given if isinstance(given, dict) else {}
     resource: Mapping[str, Any] = {}
     if not {"bucketId", "objectId"} <= attributes.keys():
-        resource = _json(_decoded(message.get("data")))
+        resource = _object(_decoded(message.get("data")))
     return _event(
         attributes.get("eventType", ""),
         attributes.get("bucketId", resource.get("bucket")),
@@ -113,11 +128,8 @@ def _decoded(data: Any) -> bytes:
         raise UnreadableError("its data is no base64") from exc
 
 
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body or b"{}")
-    except (ValueError, RecursionError) as exc:
-        raise UnreadableError("it is no JSON") from exc
+def _object(body: bytes) -> dict[str, Any]:
+    said = parsed(body)
     if not isinstance(said, dict):
         raise UnreadableError("it is no JSON object")
     return said

@@ -155,8 +155,8 @@ def _ingest(call: _Call) -> Answer:
 
 def _overrides(body: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(body or b"{}")
-    except ValueError as exc:
+        said = events.parsed(body)
+    except events.UnreadableError as exc:
         raise ConfigError(f'the body should be a JSON object such as {{}} or {{"top": 50}} ({exc})') from exc
     if not isinstance(said, dict) or (strange := sorted(said.keys() - set(OVERRIDES))):
         what = f"has {strange[0]!r}" if isinstance(said, dict) else "is no object"
@@ -194,6 +194,8 @@ def _conclude(call: _Call) -> Answer:
     work = call.workspace(settings)
     if not work.concludes_from(folder):
         return call.passed_over(event, "no table that gold reads")
+    if _is_old(event, work.lake.commits, path):
+        return call.passed_over(event, "another generation is there now, or none")
     report = work.conclude()
     if report is None:
         return call.nothing_to_do(event)
@@ -208,8 +210,8 @@ def _is_old(event: events.Event, objects: Objects, path: str) -> bool:
 
 def _is_a_look(body: bytes) -> bool:
     try:
-        said = json.loads(body or b"null")
-    except ValueError:
+        said = events.parsed(body)
+    except events.UnreadableError:
         return False
     return isinstance(said, dict) and said.get("look") is True
 
@@ -220,6 +222,7 @@ def _look(call: _Call) -> Answer:
 
     age = to_json(call.workspace(call.settings()).age())
     hours = age["gold_age_hours"]
-    said = "gold is empty" if hours is None else f"gold's last finished day ended {hours:g} hours ago"
+    is_empty = age["last_finished_day"] is None
+    said = "gold is empty" if is_empty else f"gold's last finished day ended {hours:g} hours ago"
     call.log("WARNING" if age["is_stale"] else "INFO", said, **age)
     return _json(200, age)

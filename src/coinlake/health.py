@@ -18,6 +18,8 @@ from coinlake.survey import RUNS, all_runs, credits, refused
 from coinlake.table import Table, Type
 
 LAST_RUNS = 5
+EMPTY_HOURS = 1e6
+"""Age of gold where the lake knows of nothing at all: more than a century, so that whoever waits for 26 hours hears."""
 NEVER_ENDED = "never ended"
 """The outcome, for a person, of a run that was killed or goes on."""
 _SHOWN = ("run", "command", "outcome", "began_at", "ended_at", "credits", "message")
@@ -92,10 +94,17 @@ def _shown(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def age(lake: Lake, now: datetime) -> dict[str, Any]:
-    """The last finished day in gold, the hours since it ended (both null where gold is empty), and if that is long."""
+    """The last finished day in gold (null where gold is empty), how old gold is in hours, and if that is long.
+
+    The age is always a number, for an alert goes by it: hours since the last finished day ended; where gold is empty,
+    since the first run that silver knows of began; where there is none, `EMPTY_HOURS`. An empty gold is stale.
+    """
     last_day = _one(lake, catalog.table("gold.daily"), "select max(day) from looked_at")[0]
     hours = _hours_behind(last_day, now)
     is_stale = hours is None or hours > STALE_AFTER.total_seconds() / 3600
+    if hours is None:
+        first = _one(lake, catalog.table("silver.runs"), "select epoch(min(began_at)) from looked_at")[0]
+        hours = EMPTY_HOURS if first is None else round((now.timestamp() - first) / 3600, 1)
     return {"last_finished_day": last_day, "gold_age_hours": hours, "is_stale": is_stale}
 
 

@@ -94,6 +94,11 @@ class Lake:
         return Objects(self.bronze, self.options)
 
     @cached_property
+    def commits(self) -> Objects:
+        """What lies in silver, as objects: of each commit its file in the table's log."""
+        return Objects(self.silver, self.options)
+
+    @cached_property
     def exports(self) -> Objects:
         """What lies beside the gold tables under fixed names."""
         return Objects(self.gold, self.options)

@@ -99,11 +99,14 @@ class Objects:
                 return
 
     def generation(self, path: str) -> str | None:
-        """Which writing of a name lies there now, in the cloud's counting; None where the name is free."""
+        """Which writing of a name lies there now, in the cloud's counting; None where the name is free, or is none that
+        an object of ours can have (`a//b`, `..`): the store refuses to ask for it.
+        """
         with self._at_the_border():
+            store = self._store  # what is wrong with the settings is no matter of names
             try:
-                return obstore.head(self._store, path)["version"] or ""
-            except FileNotFoundError:
+                return obstore.head(store, path)["version"] or ""
+            except (FileNotFoundError, ValueError):
                 return None
 
     def list(self, prefix: str = "", after: str | None = None) -> Iterator[Object]:
