@@ -3,7 +3,8 @@ pandas and google-cloud-storage (`usual/`): `python benchmarks/cold_start.py`.
 
 Each has an environment of its own requirements and nothing else: ours those of the bundle. What is measured is a fresh
 process from before `main.py` is imported until after, rivals alternating; and once more until all is loaded that the
-first event needs. Figures go to `benchmarks/results/cold_start.json`.
+first event needs. Importing has a limit (`LIMIT`); what the first event loads has none, and is told beside it. Figures
+go to `benchmarks/results/cold_start.json`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 ROUNDS = 11
 LIMIT = 0.65
+"""What importing an entry point may take of what the usual one takes. With what the first event loads it is more, in
+memory: DuckDB and delta-rs are most of it, and the work is theirs.
+"""
 USUAL = ("functions-framework", "google-cloud-storage", "httpx", "pandas", "pyarrow")
 LOADED_LATER = {
     "bronze": "import coinlake.wiring, coinlake.bronze.coingecko, coinlake.bronze.pace",
@@ -103,8 +107,10 @@ def main() -> None:
         "results": results,
     }
     (HERE / "results" / "cold_start.json").write_text(json.dumps(about, indent=2) + "\n")
-    worst = {name: max(each["ratio_s"], each["ratio_mib"]) for name, each in results.items() if "importing" in name}
-    slow = [name for name, ratio in worst.items() if ratio > LIMIT]
+    worst = {name: max(each["ratio_s"], each["ratio_mib"]) for name, each in results.items()}
+    beyond = [name for name, ratio in worst.items() if ratio > LIMIT]
+    print(f"more than {LIMIT} of the usual: {', '.join(beyond) or 'none'}; the limit is for importing")
+    slow = [name for name in beyond if "importing" in name]
     if slow:
         sys.exit(f"more than {LIMIT} of the usual: {', '.join(slow)}")
 
