@@ -43,19 +43,27 @@ def fake_gcs(shared: Path) -> Iterator[Store]:
         pytest.skip("there is no Go on this machine to build fake-gcs-server with")
     with Path(tempfile.gettempdir(), f"fake-gcs-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two at once would build it at the same place, and take the same port
-        with _serving(shared / "gcp" / "fake_gcs.py", "--port", str(closed_port()), "--bucket", "lake") as url:
+        flags = ("--port", str(closed_port()), "--bucket", "lake")
+        with _serving(shared / "gcp" / "fake_gcs.py", *flags, tries=6) as url:
             fcntl.flock(lock, fcntl.LOCK_UN)
             yield Store("gs://lake", options(url))
 
 
 @contextmanager
-def _serving(program: Path, *words: str) -> Iterator[str]:
-    process = subprocess.Popen([sys.executable, str(program), *words], stdout=subprocess.PIPE, text=True)
-    try:
+def _serving(program: Path, *words: str, tries: int = 1) -> Iterator[str]:
+    """A server until the end of this. One that gives up when it has not started within seconds is `tries` times begun:
+    on a busy machine it takes longer.
+    """
+    for left in reversed(range(tries)):
+        process = subprocess.Popen([sys.executable, str(program), *words], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         said = process.stdout.readline()
-        assert "http://" in said, f"{program.name} did not start: {said!r}"
+        if "http://" in said:
+            break
+        process.terminate()
+        process.wait(20)
+        assert left, f"{program.name} did not start: {said!r}"
+    try:
         yield said.split()[-1]
     finally:
         process.terminate()
-        process.wait(timeout=30)
