@@ -22,6 +22,9 @@ from coinlake.errors import ConfigError, LakeError, brief
 SUBSCRIPTION = "coinlake-dead-letter"
 """What infra/ calls the subscription that keeps dead letters."""
 
+SHOWN = 100
+"""Letters after which a dry run looks no further."""
+
 _NOTE = "CloudPubSubDeadLetter"
 _REFUSED = {400, 403, 404}
 _AT_ONCE = 100
@@ -94,7 +97,7 @@ def replay(
     """Send every dead letter of a subscription (`projects/P/subscriptions/S`) back; return what went and what stays.
 
     Whatever was looked at and did not go is there again at once. With `dry_run` nothing moves, and what is returned is
-    the first hundred at the most.
+    the first hundred or so.
     """
     done = Replayed()
     topics: dict[str, str] = {}
@@ -118,7 +121,7 @@ def replay(
                         done.letters.append(letter)
             finally:
                 _acknowledge(service, subscription, sent)
-            if dry_run:
+            if dry_run and len(kept) >= SHOWN:
                 break
     finally:
         _give_back(service, subscription, list(kept.values()))
