@@ -22,6 +22,7 @@ from coinlake.settings import load
 from coinlake.simulator import Options, running
 from coinlake.watch import watch
 from coinlake.wiring import Workspace, workspace
+from servers import closed_port
 
 DAY = timedelta(days=1)
 
@@ -119,7 +120,7 @@ def answers(address: str, within_s: float = 60) -> bool:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_demo_ends_cleanly_with_its_dashboard(tmp_path: Path, ending: signal.Signals) -> None:
-    words = ("demo", "--top", "2", "--days", "10", "--day", "1", "--log", "text")
+    words = ("demo", "--top", "2", "--days", "10", "--day", "1", "--log", "text", "--port", str(closed_port()))
     process = program(tmp_path, *words, COINLAKE_COINS="bitcoin")  # which is no coin of that market
     runs = tmp_path / "data-demo/bronze/_runs"
     until = time.monotonic() + 90

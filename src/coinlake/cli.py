@@ -503,6 +503,9 @@ def demo(
     day: Annotated[
         float, typer.Option("--day", metavar="SECONDS", min=0.5, help="How long a simulated day lasts.")
     ] = 5.0,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=1, max=65_535, help="Where its dashboard is served.")
+    ] = 8501,
 ) -> None:
     """Fill a practice lake from a simulated market, then let its days pass until Ctrl-C."""
     from coinlake import demo as practice
@@ -514,7 +517,7 @@ def demo(
         _tell_what_to_try(door, settings.lake, work)
         if once:
             return
-        with practice.dashboard(settings) as address:
+        with practice.dashboard(settings, port) as address:
             if address:
                 door.screen.say(f"the Strategy Command Center opens at {address}")
             door.screen.say(f"a simulated day now lasts {day:g} s; Ctrl-C ends it")

@@ -98,15 +98,16 @@ def let_days_pass(simulator: Running, seconds_a_day: float) -> None:
 
 
 @contextmanager
-def dashboard(settings: Settings) -> Iterator[str | None]:
-    """The dashboard over the practice lake, at an address, for as long as this lasts; None without Streamlit.
+def dashboard(settings: Settings, port: int = PORT) -> Iterator[str | None]:
+    """The dashboard over the practice lake, at an address, for as long as this lasts; None without Streamlit. Where the
+    port is taken it is another.
 
     Where there is a screen, the browser opens as soon as the page is there.
     """
     if find_spec("streamlit") is None:
         yield None
         return
-    port = _free_port()
+    port = _free_port(port)
     address = f"http://127.0.0.1:{port}"
     gold = settings.gold if "://" in settings.gold else str(Path(settings.gold).expanduser().absolute())
     with subprocess.Popen(
@@ -131,8 +132,8 @@ def dashboard(settings: Settings) -> Iterator[str | None]:
                 process.kill()
 
 
-def _free_port() -> int:
-    for port in (PORT, 0):
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
         with socket.socket() as tried:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
