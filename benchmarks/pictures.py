@@ -6,8 +6,6 @@ docs/images/.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from pages import browser, served, settled  # noqa: E402
+from pages import browser, filled, served, settled  # noqa: E402
 
 TO = ROOT / "docs" / "images"
 SIZE = {"width": 1440, "height": 900}
@@ -31,7 +29,7 @@ PICTURES = {
 def main() -> None:
     """Take them all."""
     with tempfile.TemporaryDirectory() as folder:
-        gold = sys.argv[1] if len(sys.argv) > 1 else made(Path(folder))
+        gold = sys.argv[1] if len(sys.argv) > 1 else filled(Path(folder))
         with browser() as chrome, served(gold, folder=Path(folder)) as address:
             for name, (path, theme) in PICTURES.items():
                 context = chrome.new_context(viewport=SIZE, color_scheme=theme)
@@ -41,14 +39,6 @@ def main() -> None:
                 time.sleep(2)  # figures fade in
                 page.screenshot(path=TO / f"{name}.png")
                 context.close()
-
-
-def made(folder: Path) -> str:
-    """A lake of a simulated market; its gold."""
-    environ = {**os.environ, "COINLAKE_LAKE": str(folder), "COINLAKE_NOW": "2026-11-25T00:45:00Z"}
-    for words in (("simulate", "--into-silver", "--coins", "250", "--years", "3"), ("analyze",)):
-        subprocess.run([sys.executable, "-m", "coinlake", "--quiet", *words], env=environ, check=True)
-    return str(folder / "gold")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,14 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+def filled(lake: Path) -> Path:
+    """A lake of 250 simulated coins and three years, analyzed by the pipeline; its gold."""
+    environ = {**os.environ, "COINLAKE_LAKE": str(lake), "COINLAKE_NOW": "2026-11-25T00:45:00Z"}
+    for words in (("simulate", "--into-silver", "--coins", "250", "--years", "3"), ("analyze",)):
+        subprocess.run([sys.executable, "-m", "coinlake", *words], env=environ, check=True, capture_output=True)
+    return lake / "gold"
+
+
 @contextmanager
 def served(gold: Path | str, script: Path | None = SCRIPT, folder: Path | None = None) -> Iterator[str]:
     """The dashboard over a gold root, at an address of its own; it works in `folder`. Without a script it is the one

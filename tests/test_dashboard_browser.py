@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 import pytest
 
 import goldlake
-from pages import PAGES, WAIT_MS, browser, chromium, complaints, served, settled
+from pages import PAGES, WAIT_MS, browser, chromium, complaints, filled, served, settled
 
 pytestmark = pytest.mark.slow
 
@@ -44,11 +42,9 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert time.monotonic() < until, "another worker began it, and did not end"
             time.sleep(0.5)
         return folder / "gold"
-    environ = {**os.environ, "COINLAKE_LAKE": str(folder), "COINLAKE_NOW": "2026-11-25T00:45:00Z"}
-    for words in (("simulate", "--into-silver", "--coins", "250", "--years", "3"), ("analyze",)):
-        subprocess.run([sys.executable, "-m", "coinlake", *words], env=environ, check=True, capture_output=True)
+    gold = filled(folder)
     (folder / "made").touch()
-    return folder / "gold"
+    return gold
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinlake import catalog
-from coinlake.coin import found
+from coinlake.coin import coins_of, found
 from coinlake.duck import bring, connect, quoted
 from coinlake.engine import engine
 from coinlake.engine.series import columns, frame_of
@@ -22,7 +22,6 @@ from coinlake.gold.rules import rules
 from coinlake.ids import BITCOINS
 from coinlake.lake import Lake
 
-BASIS_POINT = 1e-4
 _DAYS = ("coin_id", "day", "close_usd", "source", "is_break")
 
 Columns = Mapping[str, NDArray[Any]]
@@ -60,7 +59,7 @@ def equity(
         history,
         history.events(events["day"], events["direction"]),
         rules()[rule].holding_days,
-        sum(costs_bp) * BASIS_POINT,
+        sum(costs_bp) * trading.BASIS_POINT,
         None if begin is None else np.datetime64(begin),
         None if last is None else np.datetime64(last),
     )
@@ -79,7 +78,8 @@ def correlations(lake: Lake, coins: Sequence[str], day: date | None = None) -> d
     Raises:
         ConfigError: one coin alone was named, or one that is not known.
     """
-    names = [found(each, _coins(lake)) for each in coins]
+    known = _coins(lake) if coins else []
+    names = [found(each, known) for each in coins]
     if len(set(names)) == 1:
         raise ConfigError(f"a correlation is of two coins: name another beside {names[0]}")
     end = day or lake.newest_day(catalog.table("gold.indicators"))
@@ -102,9 +102,9 @@ def correlations(lake: Lake, coins: Sequence[str], day: date | None = None) -> d
 
 def _coins(lake: Lake) -> list[dict[str, Any]]:
     con = connect()
-    lake.attach(con, catalog.table("gold.market_summary"), "summary")
-    rows = con.sql("select coin_id, symbol, name from summary order by rank nulls last, coin_id").fetchall()
-    return [dict(zip(("coin_id", "symbol", "name"), row, strict=True)) for row in rows]
+    table = catalog.table("gold.market_summary")
+    lake.attach(con, table, table.folder)
+    return coins_of(con)
 
 
 def _days(lake: Lake, coins: Sequence[str]) -> Columns:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coinlake.answer import to_asked
-from coinlake.errors import CoinlakeError, ConfigError, brief, was_interrupted
+from coinlake.errors import CoinlakeError, ConfigError, LakeError, brief, was_interrupted
 from coinlake.settings import SETTINGS, Loaded, Settings, demand_key, load, shown
 
 if TYPE_CHECKING:
@@ -495,6 +495,10 @@ def _rates(joined: str, flag: str) -> dict[str, float]:
         raise typer.BadParameter(f"{joined!r} should be name=rate, such as html=0.1", param_hint=flag) from exc
 
 
+_Port = Annotated[int, typer.Option("--port", metavar="N", min=1, max=65_535, help="Where the dashboard is served.")]
+_DASHBOARD_PORT = 8501
+
+
 @_command("demo", ("top", "days", *_WORKING, *_PLACES), job=True)
 def demo(
     door: Door,
@@ -503,9 +507,7 @@ def demo(
     day: Annotated[
         float, typer.Option("--day", metavar="SECONDS", min=0.5, help="How long a simulated day lasts.")
     ] = 5.0,
-    port: Annotated[
-        int, typer.Option("--port", metavar="N", min=1, max=65_535, help="Where its dashboard is served.")
-    ] = 8501,
+    port: _Port = _DASHBOARD_PORT,
 ) -> None:
     """Fill a practice lake from a simulated market, then let its days pass until Ctrl-C."""
     from coinlake import demo as practice
@@ -555,7 +557,7 @@ def _tell_what_to_try(door: Door, lake: str, work: Workspace) -> None:
 @_command("dashboard", frames=True)
 def dashboard(
     door: Door,
-    port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65_535, help="Where it is served.")] = 8501,
+    port: _Port = _DASHBOARD_PORT,
     address: Annotated[
         str, typer.Option("--address", metavar="HOST", help="Who reaches it: this machine, or 0.0.0.0 for all.")
     ] = "127.0.0.1",
@@ -711,7 +713,7 @@ def replay_dead_letters(
             door.screen.say(f"message {each.message} ({each.object or 'of no object'}) stays: {each.why}")
         door.screen.say(_went_back(len(done.letters), len(done.left), dry_run))
     if done.left and not dry_run:
-        raise typer.Exit(7)
+        raise typer.Exit(LakeError.exit_code)
 
 
 def _went_back(went: int, left: int, dry_run: bool) -> str:
@@ -726,14 +728,18 @@ def _went_back(went: int, left: int, dry_run: bool) -> str:
 # Commands that ask a question --------------------------------------------------------------------------------------
 
 
+_Format = Annotated[
+    str | None, typer.Option("--format", metavar="table|csv|json|parquet", help="table shows the first 100 rows.")
+]
+_Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here, not to stdout.")]
+
+
 @_command("query")
 def query(
     door: Door,
     sql: Annotated[str, typer.Argument(metavar="SQL", help="SQL over silver.* and gold.*; - reads it from stdin.")],
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="table|csv|json|parquet", help="table shows the first 100 rows.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here, not to stdout.")] = None,
+    format_: _Format = None,
+    output: _Output = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="MOMENT", help="As it was known then: rows fetched until then.")
     ] = None,
@@ -747,10 +753,6 @@ def query(
         _answer(door, form, work.query(question, at), output)
 
 
-_Format = Annotated[
-    str | None, typer.Option("--format", metavar="table|csv|json|parquet", help="table shows the first 100 rows.")
-]
-_Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here, not to stdout.")]
 _Day = Annotated[datetime | None, typer.Option(metavar="DAY", formats=["%Y-%m-%d"], help="A UTC day: 2026-11-24.")]
 
 

@@ -33,8 +33,7 @@ def portrait(lake: Lake, asked: str) -> dict[str, Any]:
     for name in _READ:
         table = catalog.table(name)
         lake.attach(con, table, table.folder)
-    known = _rows(con, "select coin_id, symbol, name from market_summary order by rank nulls last, coin_id")
-    coin_id = found(asked, known)
+    coin_id = found(asked, coins_of(con))
     mine = f"coin_id = {quoted(coin_id)}"
     summary = _rows(con, f"from market_summary where {mine}")[0]
     day = summary["day"]
@@ -48,6 +47,11 @@ def portrait(lake: Lake, asked: str) -> dict[str, Any]:
         "indicators": _indicators(days[0]) if days else [],
         "signals": _signals(con, mine, day),
     }
+
+
+def coins_of(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """`coin_id`, `symbol` and `name` of every coin, the largest first; `market_summary` is known to the connection."""
+    return _rows(con, "select coin_id, symbol, name from market_summary order by rank nulls last, coin_id")
 
 
 def found(asked: str, known: Sequence[Mapping[str, Any]]) -> str:

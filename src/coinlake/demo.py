@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from importlib.util import find_spec
-from pathlib import Path
 
 from coinlake import catalog
 from coinlake.bronze.kind import holds_a_real_market, is_simulated
@@ -36,8 +35,6 @@ AT = time(0, 45, tzinfo=UTC)
 DAY_S = 86_400
 _ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Signals that end the demo as Ctrl-C does: by itself Python would leave the dashboard running."""
-PORT = 8501
-"""Where the dashboard of the practice lake is served, if that is free."""
 
 
 def settings_of(loaded: Loaded) -> Settings:
@@ -98,7 +95,7 @@ def let_days_pass(simulator: Running, seconds_a_day: float) -> None:
 
 
 @contextmanager
-def dashboard(settings: Settings, port: int = PORT) -> Iterator[str | None]:
+def dashboard(settings: Settings, port: int) -> Iterator[str | None]:
     """The dashboard over the practice lake, at an address, for as long as this lasts; None without Streamlit. Where the
     port is taken it is another.
 
@@ -109,10 +106,9 @@ def dashboard(settings: Settings, port: int = PORT) -> Iterator[str | None]:
         return
     port = _free_port(port)
     address = f"http://127.0.0.1:{port}"
-    gold = settings.gold if "://" in settings.gold else str(Path(settings.gold).expanduser().absolute())
     with subprocess.Popen(
         [sys.executable, "-m", "coinlake", "dashboard", "--port", str(port)],
-        env={**os.environ, "COINLAKE_GOLD": gold},
+        env={**os.environ, "COINLAKE_GOLD": settings.gold},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -344,15 +344,13 @@ class Workspace:
         return report
 
     def _noted(self, run: steps.Run, *stages: Stage) -> RunReport:
-        """Do the stages in turn, with a record in bronze at the beginning and at the end."""
+        """Do the stages in turn, with a record in bronze at the beginning and at the end, which tells of the right kind
+        of error: so each is guarded here already.
+        """
         steps.begin(self.lake, run)
-        done, lasted_s, failure = _did(run, [self._guarded_stage(stage) for stage in stages])
+        done, lasted_s, failure = _did(run, [self.lake.guarded()(stage) for stage in stages])
         steps.end(self.lake, run, done, self.now(), lasted_s, failure)
         return self._told(run, done, lasted_s, failure)
-
-    def _guarded_stage(self, stage: Stage) -> Stage:
-        """The stage, told by the right kind of error in the run's record too."""
-        return self.lake.guarded()(stage)
 
     def _new_run(self, command: str) -> steps.Run:
         limit_s = self.settings.deadline_s or math.inf

@@ -26,8 +26,8 @@ SHORT = {
     "rsi": "rsi_14d", "volatility": "volatility_30d", "beta": "beta_btc_90d", "sharpe": "sharpe_90d",
     "price": "price_usd", "cap": "market_cap_usd", "market_cap": "market_cap_usd", "volume": "volume_24h_usd",
     "volume_24h": "volume_24h_usd", "close": "close_usd", "z_score": "z_score_20d", "adx": "adx_14d",
-    "sma_200": "sma_200d", "sma_7": "sma_7d", "ema_12": "ema_12d", "ema_26": "ema_26d",
-     "sma_50": "sma_50d", "sma_20": "sma_20d", "ema_50": "ema_50d",
+    "sma_7": "sma_7d", "sma_20": "sma_20d", "sma_50": "sma_50d", "sma_200": "sma_200d",
+    "ema_12": "ema_12d", "ema_26": "ema_26d", "ema_50": "ema_50d",
 }  # fmt: skip
 """Shorter names that people use."""
 

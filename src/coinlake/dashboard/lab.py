@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-BASIS_POINT = 1e-4
-
 
 def columns(rows: pd.DataFrame) -> Columns:
     """Rows of gold as its arithmetic takes them: whole days, an empty text for an unknown source, no unknown flags."""
@@ -91,7 +89,7 @@ def follow(
     Holding begins where the `rule` could trade, as in `gold.backtests`, if the field has what it reads; else with the
     second close.
     """
-    cost = (fee_bp + slippage_bp) * BASIS_POINT
+    cost = (fee_bp + slippage_bp) * trading.BASIS_POINT
     close, breaks = field.part()
     opens = field.opens(rule) if rule and set(rule.reads) <= set(field.columns) else _opens(close)
     first = int(opens.min()) if len(opens) else len(field.calendar)

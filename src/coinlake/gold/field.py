@@ -108,6 +108,11 @@ def _runs(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.flatnonzero(begins), np.cumsum(begins) - 1
 
 
+def _known(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Numbers that are known, flags that are set."""
+    return np.asarray(~np.isnan(values) if values.dtype.kind == "f" else values.astype(bool))
+
+
 def chosen(columns: Columns, where: NDArray[np.bool_]) -> Columns:
     """Some of the rows."""
     return {name: column[where] for name, column in columns.items()}
@@ -138,8 +143,3 @@ class Events:
         made = np.zeros(shape, dtype=np.int8)
         made[self.coin[rows] - first, self.place[rows]] = self.sign[rows]
         return made
-
-
-def _known(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Numbers that are known, flags that are set."""
-    return np.asarray(~np.isnan(values) if values.dtype.kind == "f" else values.astype(bool))

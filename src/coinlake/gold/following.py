@@ -20,7 +20,6 @@ from coinlake.gold.scope import EVERY
 
 MINIMUM_DAYS = 30
 """A coin on which a rule could trade for fewer days has no row."""
-BASIS_POINT = 1e-4
 EVENT = ("coin_id", "day", "rule", "direction", "survivorship_biased")
 """The columns of `gold.signals` that are looked at."""
 
@@ -73,7 +72,7 @@ def _of_rule(field: Field, events: Columns, rule: Rule, costs: tuple[float, floa
     opens, pool = field.opens(rule), _Pool.empty(len(field.calendar))
     mine, biased = Events.of(field, events), _biased(events, field.calendar[-1])
     for coins in field.parts():
-        for coin, followed in _follow(field, mine, rule, opens, coins, sum(costs) * BASIS_POINT, pool):
+        for coin, followed in _follow(field, mine, rule, opens, coins, sum(costs) * trading.BASIS_POINT, pool):
             name = str(field.coins[coin])
             yield _row(field, rule, name, costs, followed, name in biased)
     if pool.coins.any():
@@ -178,7 +177,7 @@ def _row(field: Field, rule: Rule, coin: str, costs: tuple[float, float], it: _F
         "hold_annual_return": holding.annual_return,
         "hold_sharpe": holding.sharpe,
         "hold_maximum_drawdown": holding.maximum_drawdown,
-        "bitcoin_total_return": _bitcoin(field, it.opens, sum(costs) * BASIS_POINT),
+        "bitcoin_total_return": _bitcoin(field, it.opens, sum(costs) * trading.BASIS_POINT),
         "excess_return": beyond.mean * trading.YEAR_DAYS,
         "excess_low": beyond.low * trading.YEAR_DAYS,
         "excess_high": beyond.high * trading.YEAR_DAYS,

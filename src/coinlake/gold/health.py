@@ -101,11 +101,11 @@ TABLE = Table(
     },
     grain="one table and UTC day",
     dated_by="day",
-    reads=(*SILVER, "silver.rejects", "silver.runs", *(table.name for table in GOLD)),
+    reads=(*SILVER, "silver.rejects", RUNS, *(table.name for table in GOLD)),
     sorted_by=("table_name", "day"),
 )
 
-MINDS = {"silver.runs": "coalesce(calls, 0) > 0 or coalesce(unavailable, '[]') <> '[]'"}
+MINDS = {RUNS: "coalesce(calls, 0) > 0 or coalesce(unavailable, '[]') <> '[]'"}
 """Runs that heard of something, or were told that they cannot: one that only analysed says nothing of the market."""
 DAYS, EXPECTED_DAYS = 400, 30
 RECENT_DAYS = DAYS + EXPECTED_DAYS + 1
@@ -195,7 +195,7 @@ def _lately(there: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _ranges(read: Mapping[str, Frame], engine: Engine) -> list[Range]:
     """Days that cannot be had: of the plan, as runs say, and of the service, as rejects say; overlapping as one."""
-    said = arrays(engine, read["silver.runs"].select("unavailable"), ("unavailable",))["unavailable"]
+    said = arrays(engine, read[RUNS].select("unavailable"), ("unavailable",))["unavailable"]
     found = [
         (each["coin_id"], date.fromisoformat(each["from_day"]), date.fromisoformat(each["to_day"]), each["reason"])
         for text in said.tolist()
@@ -265,7 +265,7 @@ def _below(table: Table) -> set[str]:
     )
 
 
-BELOW = {**{name: {name} for name in SILVER}, **{table.name: _below(table) for table in GOLD}}
+BELOW = {RUNS: set[str](), **{name: {name} for name in SILVER}, **{table.name: _below(table) for table in GOLD}}
 """By table, the silver tables that what is in it came from."""
 
 
@@ -274,7 +274,7 @@ BELOW = {**{name: {name} for name in SILVER}, **{table.name: _below(table) for t
 
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
     """One row a table and day, up to the last that had ended when silver last heard of anything."""
-    asked = read["silver.runs"].filter((nw.col("calls") > 0) | (nw.col("unavailable").fill_null("[]") != "[]"))
+    asked = read[RUNS].filter((nw.col("calls") > 0) | (nw.col("unavailable").fill_null("[]") != "[]"))
     found = [*(read[name] for name in (*SILVER, "silver.rejects")), asked]
     heard = nw.concat([each.select("fetched_at") for each in found])
     heard = heard.select(known_at=nw.col("fetched_at").max())
@@ -379,7 +379,7 @@ class _Known:
         of_day: date = self.days[day].item()
         is_last = day == len(self.days) - 1
         refused: dict[str, int] = {}
-        for each in sorted(BELOW.get(name, ())):
+        for each in sorted(BELOW[name]):
             for rule, count in self.refused.get((each, of_day), {}).items():
                 refused[rule] = refused.get(rule, 0) + count
         ended = datetime.combine(newest, time()) + timedelta(days=1) if newest else None

@@ -29,6 +29,7 @@ Flags = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 
 YEAR_DAYS = 365
+BASIS_POINT = 1e-4
 MINIMUM_TRADES = 10
 """Fewer closed trades tell nothing."""
 

@@ -98,12 +98,12 @@ def _table(found: Sequence[Row]) -> str:
 def _of_table(row: Row) -> str:
     verdict = row["verdict"]
     tone = {"serve": "up", "hold": "down"}.get(str(verdict), "flat")
-    coins = words.how_many(row["coins"])
+    coins = words.number(row["coins"])
     if row["coins_expected"]:
-        coins = f"{coins} of {words.how_many(max(row['coins'] or 0, row['coins_expected']))}"
+        coins = f"{coins} of {words.number(max(row['coins'] or 0, row['coins_expected']))}"
     return (
         f'<tr><td class="l name">{escape(str(row["table_name"]))}</td>'
         f'<td class="l"><b class="{tone}">{escape(verdict or words.MISSING)}</b></td>'
-        f'<td class="l wrap">{escape(row["reason"] or "")}</td><td class="far">{words.how_many(row["rows"])}</td>'
-        f'<td class="far">{coins}</td><td class="far">{words.how_many(row["rejects"])}</td></tr>'
+        f'<td class="l wrap">{escape(row["reason"] or "")}</td><td class="far">{words.number(row["rows"])}</td>'
+        f'<td class="far">{coins}</td><td class="far">{words.number(row["rejects"])}</td></tr>'
     )

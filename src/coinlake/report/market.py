@@ -100,7 +100,7 @@ def breadth_and_mood(rows: Rows) -> str:
 
 
 def _breadth(day: Row) -> str:
-    up, down = words.how_many(day["advancers"]), words.how_many(day["decliners"])
+    up, down = words.number(day["advancers"]), words.number(day["decliners"])
     told = (
         f'<div class="pair"><span class="up">▲ <b>{up}</b> rose</span><span class="down"><b>{down}</b> fell ▼</span>'
         f"</div>{balance(day['advancers'] or 0, day['decliners'] or 0, f'{up} rose, {down} fell')}"
@@ -110,7 +110,7 @@ def _breadth(day: Row) -> str:
         said = f"above their {name} average"
         told += f'<div class="pair"><span>Coins {said}</span><b>{words.percent(share)}</b></div>'
         told += meter(share, f"{words.percent(share)} of the coins are {said}")
-    highs, lows = words.how_many(day["new_highs_365d"]), words.how_many(day["new_lows_365d"])
+    highs, lows = words.number(day["new_highs_365d"]), words.number(day["new_lows_365d"])
     told += f'<div class="pair"><span>New 365-day highs, lows</span><b>{highs}, {lows}</b></div>'
     return f'<div class="card"><h3>Breadth</h3>{told}</div>'
 

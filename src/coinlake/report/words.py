@@ -63,11 +63,6 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def how_many(n: int | None) -> str:
-    """1,234."""
-    return MISSING if n is None else f"{n:,}"
-
-
 def day(value: date | None) -> str:
     """24 November 2026."""
     return MISSING if value is None else f"{value.day} {value:%B %Y}"

@@ -127,10 +127,10 @@ def _tables(page: Page) -> None:
 
 def _odd(page: Page) -> None:
     parts.title("Odd days")
-    rows = page.ask(queries.flags)
     if _odd_days(page) is None:
         st.caption("Which days are odd is not known: `gold.daily` has no column `flags`. Run `coinlake analyze`.")
         return
+    rows = page.ask(queries.flags)
     if rows.empty:
         st.caption("No day of the last year is flagged.")
         return
