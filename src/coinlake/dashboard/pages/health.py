@@ -43,7 +43,8 @@ def show(page: Page) -> None:
             parts.title("Day by day")
             first = [each for each in ("day", "table_name", "verdict", "reason") if each in health]
             shown = health[[*first, *(each for each in health if each not in first)]]
-            parts.table(shown, "health", height=320, column_config=_DAYS)
+            titles = {name: name.replace("_", " ").capitalize() for name in shown}
+            parts.table(shown, "health", height=320, column_config={**titles, **_DAYS})
     with parts.card("origin"):
         _origin(page)
 
@@ -61,7 +62,7 @@ def _numbers(page: Page, health: pd.DataFrame, gaps: pd.DataFrame, seen: pd.Data
     behind = (now.date() - ended).days - 1 if ended else None
     verdict = _newest_verdict(health)
     missing = int(gaps["days"].sum()) if len(gaps) else 0
-    rejects = _recent(health, "rejects")
+    rejects, runs = _recent(health, "rejects"), _of_runs(health, "rows")
     coins = seen["coins"].iloc[-1] if len(seen) else None
     return [
         Kpi("Verdict", {"serve": "Serve", "hold": "Hold"}.get(verdict, formats.MISSING), "is it fit to be used?"),
@@ -69,8 +70,7 @@ def _numbers(page: Page, health: pd.DataFrame, gaps: pd.DataFrame, seen: pd.Data
         Kpi("Coins with that day", formats.count(coins), f"of {formats.count(len(page.ask(queries.coins)))}"),
         Kpi("Days missing", formats.count(missing), f"in {len(gaps):,} gaps"),
         Kpi("Refused", formats.count(rejects), "rejects of the last 30 days"),
-        Kpi("Runs", formats.count(_of_runs(health, "rows")), "that asked the service, in 30 days"),
-        Kpi("Credits", formats.count(_of_runs(health, "credits")), "used in 30 days"),
+        Kpi("Runs, 30 days", formats.count(runs), f"{formats.count(_of_runs(health, 'credits'))} credits used"),
         Kpi("Odd days", formats.count(_odd_days(page)), "flagged in a year"),
     ]
 
