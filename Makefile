@@ -12,8 +12,6 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --all-extras -
 	$(if $(UPGRADE),--upgrade) pyproject.toml
 # More workers than the two cores of a small machine: some tests mostly wait.
 PYTEST = pytest -n 3 --dist worksteal
-# Between two tries of a push Google's emulator pauses as it likes, now and then for many minutes: `make e2e` waits.
-UNHURRIED = --deselect tests/test_domino.py::test_what_cannot_be_done_dies_and_comes_back_once_it_can
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
@@ -40,7 +38,7 @@ check: $(READY) $(CHECKOV)/.ready ## all that must hold: style, types, layers, e
 	ruff format --check .
 	mypy
 	lint-imports
-	TZ=Australia/Sydney $(PYTEST) --cov --cov-report=term --cov-fail-under=90 $(UNHURRIED)
+	TZ=Australia/Sydney $(PYTEST) --cov --cov-report=term --cov-fail-under=90
 
 infra-check: $(READY) $(CHECKOV)/.ready ## what must hold of infra/: fmt, validate, test, plan, apply, destroy, checkov
 	$(PYTEST) tests/test_infra.py

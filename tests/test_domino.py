@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,15 @@ from world import SRC, Plan, World, emulator, kept_dead, world
 pytestmark = pytest.mark.slow
 NOW = "2022-02-01T00:45:00Z"
 TOP, DAYS = "4", "30"
+TRIES = 5
+"""The fewest that Pub/Sub knows."""
 
 
 @pytest.fixture(scope="module")
 def plan(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    """What Terraform would make; what dies does so after five tries, the fewest that Pub/Sub knows."""
+    """What Terraform would make; what dies does so after TRIES."""
     root = Root.copied(tmp_path_factory.mktemp("plan"), offline(shared))
-    return root.plan(delivery={"max_attempts": 5})
+    return root.plan(delivery={"max_attempts": TRIES})
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +144,9 @@ def _kill_and_start(found: World, layer: str) -> None:
 def test_what_cannot_be_done_dies_and_comes_back_once_it_can(
     plan: Plan, pubsub: str, environ: dict[str, str], by_command: Path, tmp_path: Path
 ) -> None:
+    """It is Google's emulator that pushes, counts the tries and moves what died, by the plan's dead-letter policy. Not
+    the plan's is the second between two tries (why, says `world.py`); ours are the storage that refuses, and the way
+    back."""
     with world(plan, pubsub, tmp_path, environ) as found:
         granted = found.storage.permits
         found.storage.permits = lambda call, is_new: (
@@ -148,18 +154,20 @@ def test_what_cannot_be_done_dies_and_comes_back_once_it_can(
         )
         status, said = found.call("bronze-first")
         assert status == 200
-        tries = len(said["objects"]) * 5  # between them the emulator waits as it likes, from nothing to minutes
-        found.wait(lambda: sum(each[0] >= 500 for each in found.functions["silver"].answers) >= tries, 900)
-        assert replayed(found, "--dry-run", until=len(said["objects"])) == len(said["objects"])
+        found.wait(lambda: len(found.published) == len(said["objects"]))
+        everything = set(found.published)
+        answers = found.functions["silver"].answers
+        found.wait(lambda: len(answers) >= TRIES * len(everything))
+        assert replayed(found, "--dry-run", until=len(everything)) == len(everything)
+        assert Counter(number for _, number, _ in answers) == dict.fromkeys(everything, TRIES)
         assert found.storage.names(found.bucket("silver")) == []
         found.storage.permits = granted
         found.storage.refused.clear()
-        dead = found.unsettled()  # they come back under new numbers
-        found.published = [each for each in found.published if each not in dead]
-        assert replayed(found) >= len(said["objects"])
-        found.wait(lambda: sum(status < 300 for status, *_ in found.functions["silver"].answers) >= len(dead))
-        found.settle()
+        found.published.clear()  # they come back under new numbers
+        assert replayed(found) == len(everything)
+        found.wait(lambda: len([each for each in answers if each[0] < 300]) >= len(everything))
         assert replayed(found) == 0
+        found.settle()
         same(found, by_command, tmp_path)
 
 
@@ -167,7 +175,7 @@ def replayed(found: World, *flags: str, until: int = 0) -> int:
     """How many dead letters went (or would go) back; asked again until there are so many."""
     words = ["replay-dead-letters", "--subscription", kept_dead(found), "--json", *flags]
     environ = {**os.environ, "PYTHONPATH": str(SRC), "PUBSUB_EMULATOR_HOST": found.pubsub}
-    give_up = time.monotonic() + 240  # a message dies of its fifth try, and there is a growing wait before each
+    give_up = time.monotonic() + 60  # the last try's wait has to pass before a message is dead
     while time.monotonic() < give_up:
         done = subprocess.run(
             [sys.executable, "-m", "coinlake", *words], env=environ, capture_output=True, text=True, check=False
@@ -176,7 +184,6 @@ def replayed(found: World, *flags: str, until: int = 0) -> int:
         letters: list[Any] = json.loads(done.stdout)["letters"]
         if len(letters) >= until:
             return len(letters)
-        time.sleep(10)
     raise AssertionError(f"{len(letters)} letters are dead, not {until}: {found.said()}")
 
 
