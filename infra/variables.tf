@@ -190,6 +190,24 @@ variable "schedule" {
     error_message = "schedule should be cron lines of five fields (minute hour day month weekday), such as 45 0 * * *: numbers within their ranges, ranges from the lower to the higher (1-23), and steps that fit (*/15)."
   }
 
+  # The first of a line's days against the longest of its months. Where a weekday is named too, either is enough.
+  validation {
+    condition = alltrue([
+      for cron in concat(values(var.schedule.daily), [for each in [var.schedule.snapshots, var.schedule.look] : each if each != null]) :
+      try(split(" ", cron)[4] != "*" || anytrue(flatten([
+        for part in split(",", split(" ", cron)[3]) : [
+          for found in [regex("^(?:\\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([0-9]{1,2}))?$", part)] : [
+            for month in range(coalesce(found[0], 1), coalesce(found[1], found[2] == null ? found[0] : 12, 12) + 1, coalesce(found[2], 1)) :
+            [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1] >= min([
+              for day in split(",", split(" ", cron)[2]) : tonumber(coalesce(one(regexall("^[0-9]+", day)), 1))
+            ]...)
+          ]
+        ]
+      ])), true) # what is no cron line is refused above
+    ])
+    error_message = "schedule should name days that come: a line waits for a day that none of its months has, as 0 0 30 2 * does for 30 February. The last day of every month cannot be said in cron; 0 0 28 * * is the last that every month has."
+  }
+
   validation {
     condition     = !contains(keys(var.schedule.daily), "snapshot")
     error_message = "schedule.daily should not call a call snapshot: that is the name of the one that schedule.snapshots makes."

@@ -264,6 +264,30 @@ run "a_twelfth_mistake_each" {
   ]
 }
 
+run "a_day_that_never_comes" {
+  command = plan
+
+  variables {
+    schedule = { daily = { first = "0 0 30 2 *" } }
+  }
+
+  expect_failures = [
+    var.schedule,
+  ]
+}
+
+run "a_day_that_none_of_its_months_has" {
+  command = plan
+
+  variables {
+    schedule = { snapshots = "0 0 31 02,4,6-9/3,11 *" }
+  }
+
+  expect_failures = [
+    var.schedule,
+  ]
+}
+
 run "a_bundle_that_is_named_has_to_be_there" {
   command = plan
 
@@ -286,13 +310,17 @@ run "what_may_be_said_in_a_schedule" {
         ranges  = "0-59 0-23 1-31 1-12 0-7"
         steps   = "*/15 1-23/2 */31 */12 */7"
         lists   = "0,15,30-45 8,20 1,15 1-3,6 1-5,7"
+        leap    = "0 0 29 2 *"
+        either  = "0 0 30 2 1" # the 30th, or a Monday
+        some    = "0 0 31 4-5 *"
+        one     = "0 0 30,28 2 *"
       }
       snapshots = "*/59 */23 * * *"
     }
   }
 
   assert {
-    condition     = length(google_cloud_scheduler_job.call) == 6
-    error_message = "Every call has a job of its own: four a day, the snapshots, and gold's look."
+    condition     = length(google_cloud_scheduler_job.call) == 10
+    error_message = "Every call has a job of its own: eight a day, the snapshots, and gold's look."
   }
 }
