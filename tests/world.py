@@ -3,7 +3,7 @@ and functions are those of `terraform show -json`, and nothing is wired that the
 
 Storage is `storage.py`, Pub/Sub is Google's emulator, each function is a process of functions-framework behind a front
 of ours, as Google's front end is: pushes and calls go to an address, and the front knows what became of them. It is the
-emulator that pushes, counts the tries and moves what died; of the plan it is told all but the waits between tries.
+emulator that pushes, counts the tries and moves what died, as the plan says; but a second lies between two tries.
 """
 
 from __future__ import annotations
@@ -380,6 +380,8 @@ def kept_dead(world: World) -> str:
         for each in planned(world.plan, "google_pubsub_subscription").values()
         for policy in each["dead_letter_policy"]
     }
-    (keeper,) = [each for each in planned(world.plan, "google_pubsub_subscription").values() if each["topic"] in dead]
+    keepers = [each for each in planned(world.plan, "google_pubsub_subscription").values() if each["topic"] in dead]
+    assert len(keepers) == 1, f"one subscription should keep what died, not {len(keepers)}"
+    (keeper,) = keepers
     salt = world.topics[keeper["topic"]].rsplit("-", 1)[1]
     return f"projects/{keeper['project']}/subscriptions/{keeper['name']}-{salt}"
