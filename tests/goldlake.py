@@ -167,6 +167,7 @@ def _market(gold: Path, chance: Any, ids: Any, every: Any, close: Any, cap: Any)
     columns = {
         "day": every,
         "universe_coins": np.full(days, len(ids)),
+        "universe_is_seen": np.zeros(days, dtype=bool),
         "survivorship_biased": np.ones(days, dtype=bool),
         "total_market_cap_usd": total,
         "total_volume_24h_usd": total * chance.uniform(0.03, 0.06, days),

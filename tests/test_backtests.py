@@ -36,6 +36,7 @@ from strategies import examples
 from test_gold import MIDNIGHT, D, bring_up, daily_point, observe, stored
 from test_indicators import days, together, walk
 from test_indicators import made as indicators_of
+from test_signals import seen
 
 Columns = dict[str, NDArray[Any]]
 Tested = dict[tuple[str, str], dict[str, Any]]
@@ -269,7 +270,7 @@ def built(daily: Columns, on: str = "duckdb", **options: float) -> Any:
 
 def unlisted(columns: Columns) -> Days:
     """Days of which no market list was seen."""
-    return Days({**columns, **signals.ranked(columns, {})})
+    return Days({**columns, **signals.ranked(columns, seen([]))})
 
 
 def dicts(stream: Any) -> dict[tuple[str, str], dict[str, Any]]:

@@ -24,7 +24,6 @@ from coinlake import catalog
 from coinlake.engine import Engine, Frame, engine
 from coinlake.engine.series import arrays, frame_of
 from coinlake.gold.analyze import Definition, make
-from coinlake.gold.health import UNDATED
 from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from coinlake.table import Column, Date, Float64, String, Table
@@ -51,8 +50,6 @@ NOT_OF_THE_DAY = {"gold.health": ("known_at", "hours_behind")}
 COUNTS_COINS = ("gold.health",)
 """Tables that count the coins followed, so that one more is one more on every day of its past."""
 OF_COINS = ("coin_id", "coin_a", "coin_b")
-AGAINST_THE_YEAR = {"gold.market": "fear_greed"}
-"""Columns (as they begin) that rank a day among those of its year, which may be biased though it is not."""
 
 
 # The market ----------------------------------------------------------------------------------------------------------
@@ -141,15 +138,10 @@ def _coins(rows: Rows, cut: date) -> set[str]:
 
 def _until(table: Table, rows: list[Row], cut: date, added: set[str]) -> list[Row]:
     left_out = NOT_OF_THE_DAY.get(table.name, ())
-    ranked = AGAINST_THE_YEAR.get(table.name) if added else None
     return [
-        {
-            name: value
-            for name, value in row.items()
-            if name not in left_out and not (ranked and name.startswith(ranked))
-        }
+        {name: value for name, value in row.items() if name not in left_out}
         for row in rows
-        if row[str(table.dated_by)] <= cut and row.get("table_name") not in UNDATED and not _compares(row, added)
+        if row[str(table.dated_by)] <= cut and not _compares(row, added)
     ]
 
 
@@ -258,7 +250,8 @@ def test_what_compares_with_survivors_changes_when_a_coin_is_added(known: Known)
     cut = day_of(ADDED - 1)
     before, after = ({row["day"]: row for row in known(day)["gold.market"] if row["day"] <= cut} for day in (cut, LAST))
     others = [day for day, row in before.items() if row["universe_coins"] != after[day]["universe_coins"]]
-    assert others == [day for day, row in before.items() if row["survivorship_biased"]]
+    assert others == [day for day, row in before.items() if not row["universe_is_seen"]]
+    assert {row["survivorship_biased"] for row in before.values()} == {True}  # a year has not gone by
     assert others == [day_of(0), *(day_of(number + 1) for number in sorted(UNSEEN))]
 
 

@@ -183,6 +183,19 @@ def test_a_price_that_went_flat_for_good_ends_neither_strong_nor_weak() -> None:
     assert set(flat[recursive.FLAT_FOR :]) == {50.0} and 50.0 not in flat[: recursive.FLAT_FOR]
 
 
+@pytest.mark.parametrize("spread", [0.0, 0.01])
+def test_a_range_that_stood_still_remembers_no_direction(spread: float) -> None:
+    """However long it stood, and wherever one begins to read."""
+    close = np.r_[walk(200), np.full(1600, 5.0), walk(300, 2, 5.0)]
+    high, low = close * (1 + spread), close * (1 - spread)
+    whole = recursive.of_ranges(high, low, close)["adx_14d"]
+    after = recursive.CONVERGED_AFTER["adx_14d"]
+    assert (whole[200 + after : 1800] == 0).all() and (whole[200 : 200 + after] > 0).all()
+    for begins in (150, 190, 400, 1700):
+        later = recursive.of_ranges(high[begins:], low[begins:], close[begins:])["adx_14d"]
+        assert later[1800 - begins :].tolist() == pytest.approx(whole[1800:].tolist(), rel=1e-12), begins
+
+
 def test_nothing_is_compared_across_a_new_unit() -> None:
     x = np.r_[walk(300, start=0.5), walk(300, seed=2, start=53.0)]
     ours = made(days(x))

@@ -85,6 +85,7 @@ def test_a_day_is_of_those_on_its_list_and_says_when_there_was_none() -> None:
     daily = coins({"bitcoin": [60.0] * 2, "ether": [30.0] * 2, "later": [10.0] * 2})
     ours = made(daily, [("bitcoin", 0, 1.0), ("ether", 0, 2.0)])
     assert ours["universe_coins"].tolist() == [2, 3]
+    assert ours["universe_is_seen"].tolist() == [True, False]
     assert ours["survivorship_biased"].tolist() == [False, True]
     assert ours["total_market_cap_usd"].tolist() == [90.0, 100.0]
 
@@ -93,5 +94,13 @@ def test_a_day_is_of_those_on_its_list_and_says_when_there_was_none() -> None:
 def test_the_universe_ends_where_a_tenth_of_the_ranks_is_missing(ranks: tuple[float, ...], members: int) -> None:
     names = ("a", "b", "c")
     ours = made(coins({name: [1.0] for name in names}), [(name, 0, r) for name, r in zip(names, ranks, strict=True)])
-    assert bool(ours["survivorship_biased"][0]) is (members == 0)
+    assert bool(ours["universe_is_seen"][0]) is (members > 0)
     assert ours["universe_coins"][0] == (members or 3)
+
+
+def test_a_day_that_is_ranked_against_one_whose_universe_was_not_seen_says_so_for_a_year() -> None:
+    days = 370
+    looks = [(name, day, rank) for day in range(1, days) for name, rank in (("bitcoin", 1.0), ("ether", 2.0))]
+    ours = made(coins({"bitcoin": [60.0] * days, "ether": [30.0] * days}), looks)
+    assert ours["universe_is_seen"].tolist() == [False, *[True] * (days - 1)]
+    assert ours["survivorship_biased"].tolist() == [*[True] * 365, *[False] * 5]

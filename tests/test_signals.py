@@ -19,6 +19,7 @@ from coinlake.gold.rules.mean_reversion import stance, volatility_7d
 from coinlake.gold.rules.momentum import places
 from coinlake.gold.rules.rule import Days, Fired, Rule, never
 from coinlake.gold.rules.words import usd
+from coinlake.gold.universe import Universes
 from strategies import examples
 
 FIRST = np.datetime64("2021-03-01")
@@ -263,6 +264,17 @@ def test_places_are_what_one_counts(rows: list[tuple[int, int | None]]) -> None:
             assert ranked[place] == len(others)
 
 
+def seen(looks: Sequence[tuple[str, Any]]) -> Universes:
+    """The universes of some looks at the market's list: coins, all of the first rank, and when."""
+    return Universes.of(
+        {
+            "coin_id": np.array([coin for coin, _ in looks], dtype=object),
+            "observed_at": np.array([moment for _, moment in looks], dtype="datetime64[us]"),
+            "rank": np.ones(len(looks)),
+        }
+    )
+
+
 def test_momentum_compares_the_coins_of_the_days_list_and_else_says_that_it_knows_survivors_only() -> None:
     returns = np.tile(np.linspace(-0.2, 0.2, 20)[:, None], (1, 2))
     returns[5, 1] = 0.5
@@ -270,7 +282,8 @@ def test_momentum_compares_the_coins_of_the_days_list_and_else_says_that_it_know
     listed = frozenset(columns["coin_id"])
 
     def of_the_fifth(*known: frozenset[str]) -> list[bool]:
-        there = signals.ranked(columns, dict(zip([FIRST + 1, FIRST], known, strict=False)))
+        looks = [(coin, day + 1) for day, coins in zip([FIRST + 1, FIRST], known, strict=False) for coin in coins]
+        there = signals.ranked(columns, seen(looks))
         made = rows_of({**columns, **there})
         return [row["survivorship_biased"] for row in made if row["coin_id"] == "coin-05" and row["direction"] == "up"]
 

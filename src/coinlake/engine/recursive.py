@@ -33,6 +33,8 @@ CONVERGED_AFTER = {
 }
 """Observations in a run from which on a value has converged."""
 
+ADX_NEEDS = 28
+"""Observations of which TA-Lib makes its first ADX."""
 FLAT_FOR = CONVERGED_AFTER["rsi_14d"]
 """Observations without a change after which a price is flat: all that ever moved weighs under `WEIGHT`."""
 
@@ -59,7 +61,30 @@ def of_ranges(high: Floats, low: Floats, close: Floats) -> dict[str, Floats]:
 
     scale = _scale(low)
     h, l, c = (np.ldexp(each, scale) for each in (high, low, close))  # noqa: E741 - as the formulas name them
-    return {"atr_14d": np.ldexp(talib.ATR(h, l, c, 14), -scale), "adx_14d": talib.ADX(h, l, c, 14)}
+    return {"atr_14d": np.ldexp(talib.ATR(h, l, c, 14), -scale), "adx_14d": _adx(h, l, c)}
+
+
+def _adx(high: Floats, low: Floats, close: Floats) -> Floats:
+    """A range that did not move has no direction: 0, and what follows begins there, where TA-Lib keeps the direction
+    it last had for ever.
+    """
+    import talib
+
+    flat = _flat(np.array([high, low, close]), CONVERGED_AFTER["adx_14d"])
+    adx = talib.ADX(high, low, close, 14)
+    for moves in (np.flatnonzero(flat[:-1] & ~flat[1:]) + 1).tolist():
+        begins = max(moves - ADX_NEEDS, 0)
+        adx[moves:] = talib.ADX(high[begins:], low[begins:], close[begins:], 14)[moves - begins :]
+    return np.where(flat & ~np.isnan(adx), 0.0, adx)
+
+
+def _flat(values: Floats, days: int) -> NDArray[np.bool_]:
+    """Where none of the rows of [row, day] has moved for so many observations, or ever."""
+    place = np.arange(values.shape[1])
+    steps = (values[:, 1:] != values[:, :-1]).any(axis=0)
+    moved = np.maximum.accumulate(np.where(np.r_[False, steps], place, -1))
+    still: NDArray[np.bool_] = (moved < 0) | (place - moved >= days)
+    return still
 
 
 def _scale(x: Floats) -> int:
@@ -69,10 +94,7 @@ def _scale(x: Floats) -> int:
 
 def _without_flats(rsi: Floats, x: Floats) -> Floats:
     """A price that did not move is neither strong nor weak: 50, where TA-Lib says 0."""
-    place = np.arange(len(x))
-    moved = np.maximum.accumulate(np.where(np.r_[False, x[1:] != x[:-1]], place, -1))
-    flat = (moved < 0) | (place - moved >= FLAT_FOR)
-    return np.where(flat & ~np.isnan(rsi), 50.0, rsi)
+    return np.where(_flat(x[np.newaxis], FLAT_FOR) & ~np.isnan(rsi), 50.0, rsi)
 
 
 def converged(observations: NDArray[np.int64]) -> Mapping[str, NDArray[np.bool_]]:

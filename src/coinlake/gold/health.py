@@ -12,7 +12,8 @@ is gone for longer is no longer missed. Days that the service does not have, or 
 `unavailable` and not missing. A day is held where it has no row, where more than a tenth of its coins (and more than
 one) are missing or jumped, where more than half (and more than one) repeat the day before in price, cap and volume, or
 where a table of gold that it rests on is held. `gold.signals` may be silent on a day, `gold.correlations` is judged at
-months' ends, and tables without a day (`gold.market_summary`, `gold.backtests`) by their newest.
+months' ends. Of tables without a day (`gold.market_summary`, `gold.backtests`) each day's row says how far they reached
+when it had ended; the newest, whether they do.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ TABLE = Table(
         "hours_behind": Column(
             Float64, "from the end of that day to `known_at`; of the table's newest row only", "hours"
         ),
-        "rows": Column(Int64, "rows of the day", "rows", required=True, between=(0, None)),
+        "rows": Column(Int64, "rows of the day; null for a table without days", "rows", between=(0, None)),
         "days_missing": Column(Int64, "of the 30 days up to this one, those without a row", "days", between=(0, 30)),
         "coins": _coins("coins that have a row"),
         "coins_expected": _coins("coins that had one within the 30 days before"),
@@ -324,7 +325,9 @@ def _of_gold(
     """What is known of each day of a gold table, and the day's number."""
     last = len(known.days) - 1
     if table.name in UNDATED:
-        yield known.of_undated(table.name, found[table.name]), last
+        for day in known.of(held[DAILY.name]):
+            row = known.of_undated(table.name, held[DAILY.name], day)
+            yield (known.looked_at(row, found[table.name]) if day == last else row), day
         return
     mine = held[table.name]
     expected = _lately(held[DAILY.name].there) if table is INDICATORS else _lately(mine.there)
@@ -368,11 +371,22 @@ class _Known:
             **({"provisional": held.counts["provisional"][day]} if name == DAILY.name else {}),
         }
 
-    def of_undated(self, name: str, found: Mapping[str, NDArray[Any]]) -> Row:
-        """The whole of a table without days."""
-        days = found["day"]
-        row = self.about(name, len(self.days) - 1, days.max().item() if len(days) else None)
-        return {**row, "rows": int(found["rows"].sum()) if len(days) else 0}
+    def of_undated(self, name: str, daily: _Held, day: int) -> Row:
+        """How far a table without days reached when a day had ended."""
+        before = np.flatnonzero(daily.counts["rows"][: day + 1])
+        newest = self.days[before[-1]].item() if len(before) else None
+        if newest and name == BACKTESTS.name:
+            newest = month_finished(newest)
+            newest = newest if newest >= self.days[self.first].item() else None
+        return self.about(name, day, newest)
+
+    def looked_at(self, row: Row, found: Mapping[str, NDArray[Any]]) -> Row:
+        """The same where it does not reach so far: as far as it does."""
+        reaches = found["day"].max().item() if len(found["day"]) else None
+        if row["table_name"] == BACKTESTS.name and reaches is None:  # before a rule could be tried there is none
+            return row
+        behind = row["newest_day"] and (reaches is None or reaches < row["newest_day"])
+        return {**self.about(row["table_name"], len(self.days) - 1, reaches)} if behind else row
 
     def about(self, name: str, day: int, newest: date | None) -> Row:
         """What is told of every table."""
@@ -436,9 +450,9 @@ def _against(name: str, row: Row) -> list[str]:
 
 
 def _against_reach(name: str, row: Row) -> list[str]:
+    if row["newest_day"] is None:
+        return ["no month has ended yet" if name == BACKTESTS.name else "it has no rows"]
     reaches = month_finished(row["day"]) if name == BACKTESTS.name else row["day"]
-    if not row["rows"]:
-        return ["it has no rows"]
     return [f"it reaches to {row['newest_day']} only"] if row["newest_day"] < reaches else []
 
 
@@ -467,4 +481,6 @@ def _for(row: Row) -> list[str]:
         )
         if row.get(name)
     ]
+    if "rows" not in row:
+        return [f"reaches to {row['newest_day']}"]
     return said or ["one row" if row["rows"] == 1 else f"{row['rows']:,} rows"]

@@ -3,9 +3,10 @@ lie apart, and how greedy it is.
 
 The universe of a day is who was there on that day: the coins of the market list that was seen on it, down to the rank
 by which a tenth of the ranks is missing, 250 at most. Where no list was seen, or the coins were chosen by name, the
-coins that the lake follows stand in and the row says `survivorship_biased`: they may have been chosen for what
-happened later. Dead coins stay in the days they were in. Shares are of the coins for which the value is known; null
-where it is known of none.
+coins that the lake follows stand in (`universe_is_seen` is false): they may have been chosen for what happened later.
+A row that rests on such a day, its own or one of the year that it is ranked against, says `survivorship_biased`; no
+other changes when a coin is added. Dead coins stay in the days they were in. Shares are of the coins for which the
+value is known; null where it is known of none.
 
 A market capitalisation that jumped over eleven times or under a twentieth in a day (`jump_market_cap` in `gold.daily`)
 is not believed: the close times the supply of the last day that was, of a week at most, stands in, else it is unknown.
@@ -14,24 +15,22 @@ is not believed: the close times the supply of the last day that was, of a week 
 the 365 days up to the day: momentum (bitcoin's close over its 50-day average), volatility (bitcoin's over 30 days,
 turned round), breadth (share of coins above their 50-day average), strength (new 365-day highs less new lows, of the
 coins), dominance (bitcoin's share of the universe, turned round: money flees into bitcoin). All weigh the same.
-`survivorship_biased` is of the day alone, and the year may hold days that are so: a coin that is added with its past
-may move the composite of a day whose own universe is known.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, frame_of, typed
+from coinlake.engine.series import arrays, frame_of
 from coinlake.gold.scope import Scope
-from coinlake.gold.universe import LARGEST, LISTED, day_of, universes
+from coinlake.gold.universe import LARGEST, LISTED, Universes, day_of
 from coinlake.ids import BITCOINS, ETHERS, among
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table
 
@@ -55,8 +54,11 @@ TABLE = Table(
     columns={
         "day": Column(Date, "UTC day"),
         "universe_coins": Column(Int64, "coins in the universe of the day", "coins", True, between=(0, None)),
+        "universe_is_seen": Column(
+            Boolean, "whether the universe is who was there then, not who is followed now", required=True
+        ),
         "survivorship_biased": Column(
-            Boolean, "whether the universe is who is followed now, not who was there then", required=True
+            Boolean, "whether the universe of the day, or of one of the 365 up to it, was not seen", required=True
         ),
         "total_market_cap_usd": Column(Float64, "market capitalisation of the universe", "USD", between=(0, None)),
         "total_volume_24h_usd": Column(Float64, "volume of the universe", "USD", between=(0, None)),
@@ -106,8 +108,8 @@ TOUCHES = {"silver.markets": _TOUCHES, "silver.global_market": _TOUCHES}
 """SQL: the days that a look at the market may change: its own, and the year that is ranked against it."""
 
 Columns = Mapping[str, NDArray[Any]]
+Floats = NDArray[np.float64]
 _OF_COIN = ("sma_50d", "sma_200d", "return_1d", "distance_high_365d", "distance_low_365d")
-_OF_BITCOIN = ("sma_50d", "volatility_30d")
 _GLOBAL = {
     "global_market_cap_usd": "total_market_cap_usd",
     "bitcoin_dominance_global": "bitcoin_dominance_percent",
@@ -125,188 +127,255 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     """One row for each day on which a coin closed."""
     closes = read["gold.daily"].select("coin_id", "day", "close_usd", "market_cap_usd", "volume_24h_usd", "flags")
     said = read["gold.indicators"].select("coin_id", "day", *_OF_COIN, *_RISKS)
-    coins = _believed(arrays(engine, closes.join(said, on=["coin_id", "day"], how="left"), ("coin_id", "day")))
+    coins = arrays(engine, closes.join(said, on=["coin_id", "day"], how="left"), ("coin_id", "day"))
     lists = arrays(engine, read["silver.markets"].select(*LISTED), ("observed_at", "coin_id"))
-    known = universes(lists)
-    rows = [_of_day(day, known.get(day["day"][0], frozenset())) for day in _days(coins)]
-    for earlier, row in pairwise([{}, *rows]):
-        row["market_return_1d"] = _weighed(earlier, row)
-    _against_the_year(rows)
-    looks = ("observed_at", *_GLOBAL.values())
-    whole = _newest_looks(arrays(engine, read["silver.global_market"].select(*looks), ("observed_at",)))
-    return frame_of(engine, {name: _column(name, column, rows, whole) for name, column in TABLE.columns.items()})
+    looks = arrays(engine, read["silver.global_market"].select("observed_at", *_GLOBAL.values()), ("observed_at",))
+    made = _of_days(coins, Universes.of(lists))
+    made |= _against_the_year(made) | _newest_looks(looks, made["day"])
+    return frame_of(engine, {name: made[name] for name in TABLE.columns})
 
 
-def _believed(rows: Columns) -> Columns:
-    """Rows by coin and day as rows by day and coin, with market capitalisations that can be believed."""
+# The coins of a day --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Days:
+    """Rows by coin and day, of some coins, and the number of each row's day; `days` has every day once."""
+
+    rows: Columns
+    number: NDArray[np.int64]
+    days: NDArray[Any]
+
+    def of(self, where: NDArray[np.bool_]) -> _Days:
+        """Some of the rows."""
+        return _Days({name: values[where] for name, values in self.rows.items()}, self.number[where], self.days)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """A column."""
+        return self.rows[name]
+
+    def count(self, where: NDArray[np.bool_]) -> Floats:
+        """How many of the rows, by day."""
+        return np.bincount(self.number[where], minlength=len(self.days)).astype(float)
+
+    def total(self, values: Floats) -> Floats:
+        """By day, the sum of the values that are known; NaN where none is."""
+        known = ~np.isnan(values)
+        summed = np.bincount(self.number[known], values[known], len(self.days))
+        return np.where(self.count(known) > 0, summed, np.nan)
+
+    def mean(self, values: Floats) -> Floats:
+        """By day, the mean of the values that are known."""
+        return _over(self.total(values), self.count(~np.isnan(values)))
+
+    def share(self, holds: NDArray[np.bool_], known: NDArray[np.bool_]) -> Floats:
+        """By day, the share of the rows of which something is known that hold."""
+        return _over(self.count(holds & known), self.count(known))
+
+    def how_many(self, holds: NDArray[np.bool_], known: NDArray[np.bool_]) -> Floats:
+        """By day, how many of the rows of which something is known; NaN where it is known of none."""
+        return np.where(self.count(known) > 0, self.count(holds & known), np.nan)
+
+    def deviation(self, values: Floats) -> Floats:
+        """By day, the deviation of the values that are known; NaN where there are not two."""
+        mean = self.mean(values)
+        squares = self.mean((values - mean[self.number]) ** 2)
+        return np.where(self.count(~np.isnan(values)) > 1, np.sqrt(squares), np.nan)
+
+    def sorted(self, values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The places of the rows of which a value is known, by day and value (of equals, by coin); for each day that
+        has one, where it begins among them; and how many they are, by day.
+        """
+        known = np.flatnonzero(~np.isnan(values))
+        places = known[np.lexsort((values[known], self.number[known]))]
+        counts = np.bincount(self.number[known], minlength=len(self.days))
+        return places, (np.cumsum(counts) - counts)[counts > 0], counts
+
+    def median(self, values: Floats) -> Floats:
+        """By day, the median of the values that are known."""
+        places, begins, counts = self.sorted(values)
+        made, has = np.full(len(self.days), np.nan), counts[counts > 0]
+        ordered = values[places]
+        made[counts > 0] = (ordered[begins + (has - 1) // 2] + ordered[begins + has // 2]) / 2
+        return made
+
+
+def _over(values: Floats, count: Floats) -> Floats:
+    return np.where(count > 0, values / np.maximum(count, 1), np.nan)
+
+
+def _of_days(coins: Columns, known: Universes) -> dict[str, NDArray[Any]]:
+    """What each day's coins say together; what the parts of `fear_greed` rest on as well."""
+    day = coins["day"].astype(np.int64)
+    days = np.flatnonzero(np.bincount(day - day.min())) + day.min() if len(day) else day
+    every = _Days({**coins, "cap": _believed(coins)}, np.searchsorted(days, day), days.astype("datetime64[D]"))
+    is_seen, inside = _universe(every, known)
+    before = _yesterday(every, inside)
+    mine = every.of(inside)
+    cap, returns = mine["cap"], mine["return_1d"]
+    moved = ~np.isnan(returns)
+    high, low = mine["distance_high_365d"], mine["distance_low_365d"]
+    weight = np.where(moved & (before[inside] > 0), before[inside], np.nan)
+    weights = mine.total(weight)
+    not_bitcoin = ~among(mine["coin_id"], BITCOINS)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        made = {
+            "day": every.days,
+            "universe_coins": mine.count(np.ones(len(cap), dtype=bool)).astype(np.int64),
+            "universe_is_seen": is_seen,
+            "total_market_cap_usd": mine.total(cap),
+            "total_volume_24h_usd": mine.total(mine["volume_24h_usd"]),
+            **_dominance(mine),
+            **{f"above_{name}": mine.share(*_above(mine, name)) for name in ("sma_50d", "sma_200d")},
+            "advancers": mine.how_many(returns > 0, moved),
+            "decliners": mine.how_many(returns < 0, moved),
+            "new_highs_365d": mine.how_many(high == 0, ~np.isnan(high)),
+            "new_lows_365d": mine.how_many(low == 0, ~np.isnan(low)),
+            "market_return_1d": np.where(weights > 0, mine.total(weight * returns) / weights, np.nan),
+            "dispersion_1d": mine.deviation(returns),
+            "average_correlation_btc_30d": mine.mean(np.where(not_bitcoin, mine["correlation_btc_30d"], np.nan)),
+            "median_volatility_30d": mine.median(mine["volatility_30d"]),
+            **_movers(mine),
+        }
+    return {**made, **_parts(mine, made)}
+
+
+def _above(mine: _Days, name: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    return mine["close_usd"] > mine[name], ~np.isnan(mine[name])
+
+
+def _believed(rows: Columns) -> Floats:
+    """The market capitalisations of rows by coin and day, as far as they can be believed."""
     cap, place = rows["market_cap_usd"], np.arange(len(rows["day"]))
-    jumped = np.array(["jump_market_cap" in flags for flags in rows["flags"]], dtype=bool)
+    jumped = np.array(["jump_market_cap" in flags for flags in rows["flags"].tolist()], dtype=bool)
     begins = np.r_[True, rows["coin_id"][1:] != rows["coin_id"][:-1]][: len(place)]
     first = np.maximum.accumulate(np.where(begins, place, 0))
     last = np.maximum.accumulate(np.where(begins | ~(jumped | np.isnan(cap)), place, 0))
     recent = (rows["day"] - rows["day"][last]).astype(int) <= BELIEVED_FOR
     usable = recent & (last >= first) & ~jumped[last]
     stands_in = np.where(usable, cap[last] / rows["close_usd"][last] * rows["close_usd"], np.nan)
-    order = np.lexsort((rows["coin_id"].astype(str), rows["day"]))
-    return {
-        name: values[order] for name, values in {**rows, "market_cap_usd": np.where(jumped, stands_in, cap)}.items()
-    }
+    return np.where(jumped, stands_in, cap)
 
 
-def _days(coins: Columns) -> Iterator[Columns]:
-    """The rows of each day in turn."""
-    days = coins["day"]
-    starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]]).tolist() if len(days) else []
-    for start, end in pairwise([*starts, len(days)]):
-        yield {name: values[start:end] for name, values in coins.items()}
+def _universe(every: _Days, known: Universes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """By day, whether who was there is known of any coin; by row, whether the coin is in the day's universe."""
+    there = known.there(every["coin_id"], every["day"])
+    is_seen = every.count(there) > 0
+    stands_in = np.flatnonzero(~is_seen[every.number])
+    cap = every["cap"][stands_in]
+    order = stands_in[np.lexsort((np.where(np.isnan(cap), 1.0, -cap), every.number[stands_in]))]
+    number = every.number[order]
+    begins = np.searchsorted(number, number, side="left")
+    there[order] = np.arange(len(order)) - begins < LARGEST
+    return is_seen, there
 
 
-def _of_day(day: Columns, members: frozenset[str]) -> dict[str, Any]:
-    """What one day's coins say together; `_caps` is kept for the next day's return."""
-    inside = np.array([coin in members for coin in day["coin_id"]], dtype=bool)
-    biased = not inside.any()
-    if biased:
-        size = np.where(np.isnan(day["market_cap_usd"]), -1.0, day["market_cap_usd"])
-        inside = np.isin(np.arange(len(size)), np.argsort(-size, kind="stable")[:LARGEST])
-    mine = {name: values[inside] for name, values in day.items()}
-    cap, returns = mine["market_cap_usd"], mine["return_1d"]
-    shares = _dominance(mine, cap)
-    return {
-        "day": day["day"][0],
-        "universe_coins": int(inside.sum()),
-        "survivorship_biased": biased,
-        "total_market_cap_usd": _total(cap),
-        "total_volume_24h_usd": _total(mine["volume_24h_usd"]),
-        **shares,
-        **{f"above_{name}": _share_of(mine["close_usd"] > mine[name], mine[name]) for name in ("sma_50d", "sma_200d")},
-        "advancers": _how_many(returns > 0, returns),
-        "decliners": _how_many(returns < 0, returns),
-        "new_highs_365d": _how_many(mine["distance_high_365d"] == 0, mine["distance_high_365d"]),
-        "new_lows_365d": _how_many(mine["distance_low_365d"] == 0, mine["distance_low_365d"]),
-        "dispersion_1d": float(np.nanstd(returns)) if (~np.isnan(returns)).sum() > 1 else np.nan,
-        "average_correlation_btc_30d": _mean(mine["correlation_btc_30d"][~among(mine["coin_id"], BITCOINS)]),
-        "median_volatility_30d": _median(mine["volatility_30d"]),
-        **_movers(mine["coin_id"], returns),
-        "_caps": dict(zip(mine["coin_id"], cap.tolist(), strict=True)),
-        "_returns": dict(zip(mine["coin_id"], returns.tolist(), strict=True)),
-        **_parts(mine, shares["bitcoin_dominance"]),
-    }
+def _yesterday(every: _Days, inside: NDArray[np.bool_]) -> Floats:
+    """By row, the coin's capitalisation of the day before, where it was in the universe then."""
+    coin, day = every["coin_id"], every["day"]
+    follows = (coin[1:] == coin[:-1]) & ((day[1:] - day[:-1]).astype(int) == 1) & inside[:-1]
+    before = np.full(len(day), np.nan)
+    before[1:] = np.where(follows, every["cap"][:-1], np.nan)
+    return before
 
 
-def _total(values: NDArray[Any]) -> float:
-    return math.fsum(values[~np.isnan(values)]) if (~np.isnan(values)).any() else math.nan
-
-
-def _mean(values: NDArray[Any]) -> float:
-    known = values[~np.isnan(values)]
-    return math.fsum(known) / len(known) if len(known) else math.nan
-
-
-def _median(values: NDArray[Any]) -> float:
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if len(known) else math.nan
-
-
-def _share_of(holds: NDArray[np.bool_], known: NDArray[Any]) -> float:
-    """Share of the coins of which a value is known."""
-    return float(holds[~np.isnan(known)].mean()) if (~np.isnan(known)).any() else math.nan
-
-
-def _how_many(holds: NDArray[np.bool_], known: NDArray[Any]) -> int | None:
-    """How many of the coins of which a value is known; None where it is known of none."""
-    return int(holds.sum()) if (~np.isnan(known)).any() else None
-
-
-def _dominance(mine: Columns, cap: NDArray[Any]) -> dict[str, float]:
-    def shares(of: NDArray[np.bool_], among: NDArray[np.bool_]) -> NDArray[Any]:
-        total = _total(cap[among])
-        return cap[of & among & ~np.isnan(cap)] / total if total > 0 else np.array([])
-
-    every = np.ones(len(cap), dtype=bool)
+def _dominance(mine: _Days) -> dict[str, Floats]:
+    """Shares in the day's capitalisation, and the sums of their squares."""
+    cap, coin = mine["cap"], mine["coin_id"]
     near = (mine["close_usd"] >= PEG[0]) & (mine["close_usd"] <= PEG[1])
-    moving = ~(near & (mine["volatility_90d"] <= STABLE))
+    moving = np.where(near & (mine["volatility_90d"] <= STABLE), np.nan, cap)
+
+    def shares(of: Floats, among_those: Floats) -> Floats:
+        total = mine.total(among_those)[mine.number]
+        return np.where(total > 0, of / np.where(total > 0, total, 1), np.nan)
+
+    of_all = shares(cap, cap)
     made = {
-        "bitcoin_dominance": shares(among(mine["coin_id"], BITCOINS), every),
-        "ether_dominance": shares(among(mine["coin_id"], ETHERS), every),
-        "herfindahl": shares(every, every) ** 2,
-        "herfindahl_without_stablecoins": shares(every, moving) ** 2,
+        "bitcoin_dominance": np.where(among(coin, BITCOINS), of_all, np.nan),
+        "ether_dominance": np.where(among(coin, ETHERS), of_all, np.nan),
+        "herfindahl": of_all**2,
+        "herfindahl_without_stablecoins": shares(moving, moving) ** 2,
     }
-    return {name: min(float(each.sum()), 1.0) if len(each) else math.nan for name, each in made.items()}
+    return {name: np.minimum(mine.total(each), 1.0) for name, each in made.items()}
 
 
-def _movers(coins: NDArray[Any], returns: NDArray[Any]) -> dict[str, Any]:
-    if np.isnan(returns).all():
-        return {"best_coin_id": None, "best_return_1d": np.nan, "worst_coin_id": None, "worst_return_1d": np.nan}
-    best, worst = int(np.nanargmax(returns)), int(np.nanargmin(returns))
-    return {
-        "best_coin_id": coins[best],
-        "best_return_1d": float(returns[best]),
-        "worst_coin_id": coins[worst],
-        "worst_return_1d": float(returns[worst]),
-    }
+def _movers(mine: _Days) -> dict[str, NDArray[Any]]:
+    """The coins that rose and fell most; of equals the first by name."""
+    returns = mine["return_1d"]
+    made: dict[str, NDArray[Any]] = {}
+    for which, values in (("best", -returns), ("worst", returns)):
+        places, begins, counts = mine.sorted(values)
+        extreme = places[begins]
+        coins, its = np.full(len(mine.days), None, dtype=object), np.full(len(mine.days), np.nan)
+        coins[counts > 0], its[counts > 0] = mine["coin_id"][extreme], returns[extreme]
+        made |= {f"{which}_coin_id": coins, f"{which}_return_1d": its}
+    return made
 
 
-def _parts(mine: Columns, dominance: float) -> dict[str, float]:
+# How greedy ----------------------------------------------------------------------------------------------------------
+
+
+def _parts(mine: _Days, made: Columns) -> dict[str, Floats]:
     """What the parts of `fear_greed` rest on: the larger, the greedier."""
-    bitcoin = np.flatnonzero(among(mine["coin_id"], BITCOINS))
-    his = {name: float(mine[name][bitcoin[0]]) if len(bitcoin) else math.nan for name in (*_OF_BITCOIN, "close_usd")}
-    highs = mine["distance_high_365d"]
+    his = mine.of(among(mine["coin_id"], BITCOINS))
+    high, low = mine["distance_high_365d"], mine["distance_low_365d"]
     return {
-        "_momentum": his["close_usd"] / his["sma_50d"] - 1,
-        "_volatility": -his["volatility_30d"],
-        "_breadth": _share_of(mine["close_usd"] > mine["sma_50d"], mine["sma_50d"]),
-        "_strength": _share_of(highs == 0, highs) - _share_of(mine["distance_low_365d"] == 0, highs),
-        "_dominance": -dominance,
+        "_momentum": his.total(his["close_usd"] / his["sma_50d"] - 1),
+        "_volatility": -his.total(his["volatility_30d"]),
+        "_breadth": made["above_sma_50d"],
+        "_strength": mine.share(high == 0, ~np.isnan(high)) - mine.share(low == 0, ~np.isnan(high)),
+        "_dominance": -made["bitcoin_dominance"],
     }
 
 
-def _weighed(earlier: Mapping[str, Any], row: Mapping[str, Any]) -> float:
-    """The mean return, weighed by the capitalisation of the day before, of the coins that have both."""
-    if not earlier or row["day"] - earlier["day"] != np.timedelta64(1, "D"):
-        return math.nan
-    pairs = [(earlier["_caps"].get(coin, math.nan), back) for coin, back in row["_returns"].items()]
-    known = [(cap, back) for cap, back in pairs if cap > 0 and back == back]
-    total = math.fsum(cap for cap, _ in known)
-    return math.fsum(cap * back for cap, back in known) / total if known else math.nan
+def _against_the_year(made: Columns) -> dict[str, NDArray[Any]]:
+    """Each part's place among its values of the year up to the day, and the mean of the parts; and whether a day of
+    that year has a universe that was not seen.
+    """
+    parts = {f"fear_greed_{part}": _places(made["day"], made[f"_{part}"]) for part in PARTS}
+    known = np.array(list(parts.values()))
+    counts = (~np.isnan(known)).sum(axis=0)
+    mean = np.nansum(known, axis=0) / np.maximum(counts, 1)
+    unseen = _years(made["day"], np.where(made["universe_is_seen"], 0.0, 1.0))
+    return {
+        **parts,
+        "fear_greed": np.where(counts >= PARTS_NEEDED, mean, np.nan),
+        "survivorship_biased": (unseen == 1).any(axis=1),
+    }
 
 
-def _against_the_year(rows: list[dict[str, Any]]) -> None:
-    """Each part's place among its values of the year up to the day, and the mean of the parts."""
-    numbers = np.array([row["day"] for row in rows], dtype="datetime64[D]").astype(np.int64)
-    for part in PARTS:
-        values = np.array([row[f"_{part}"] for row in rows])
-        for place, row in enumerate(rows):
-            year = values[np.searchsorted(numbers, numbers[place] - YEAR_DAYS, side="right") : place + 1]
-            row[f"fear_greed_{part}"] = _place(year[~np.isnan(year)], values[place])
-    for row in rows:
-        known = [row[f"fear_greed_{part}"] for part in PARTS if row[f"fear_greed_{part}"] == row[f"fear_greed_{part}"]]
-        row["fear_greed"] = math.fsum(known) / len(known) if len(known) >= PARTS_NEEDED else math.nan
+def _years(day: NDArray[Any], values: Floats) -> Floats:
+    """By day, the values of the 365 days up to it [day, day of the year]; NaN where there is none."""
+    if not len(day):
+        return np.full((0, YEAR_DAYS), np.nan)
+    place = (day - day[0]).astype(np.int64) + YEAR_DAYS - 1
+    laid = np.full(place[-1] + 1, np.nan)
+    laid[place] = values
+    years: Floats = sliding_window_view(laid, YEAR_DAYS)[place - YEAR_DAYS + 1]
+    return years
 
 
-def _place(year: NDArray[Any], value: float) -> float:
-    """Where a value lies among those of a year: 0 is the lowest, 100 the highest, ties in the middle."""
-    if math.isnan(value) or len(year) < RANKED_AGAINST:
-        return math.nan
-    others = len(year) - 1
-    return float(100 * ((year < value).sum() + ((year == value).sum() - 1) / 2) / others)
+def _places(day: NDArray[Any], values: Floats) -> Floats:
+    """Where each value lies among those of its year: 0 is the lowest, 100 the highest, ties in the middle."""
+    years = _years(day, values)
+    known = (~np.isnan(years)).sum(axis=1)
+    below, equal = ((compare(years, values[:, np.newaxis])).sum(axis=1) for compare in (np.less, np.equal))
+    enough = ~np.isnan(values) & (known >= RANKED_AGAINST)
+    return np.where(enough, 100 * (below + (equal - 1) / 2) / np.maximum(known - 1, 1), np.nan)
 
 
-def _newest_looks(looks: Columns) -> dict[Any, dict[str, float]]:
+def _newest_looks(looks: Columns, days: NDArray[Any]) -> dict[str, Floats]:
     """By day, what CoinGecko said of the whole market when it was last asked on it."""
-    days = day_of(looks["observed_at"])
+    said = day_of(looks["observed_at"])
+    newest = np.searchsorted(said, days, side="right") - 1
+    found = (newest >= 0) & (said[newest] == days) if len(said) else np.zeros(len(days), dtype=bool)
     return {
-        day: {
-            name: float(looks[source][place]) / (100 if source.endswith("percent") else 1)
-            for name, source in _GLOBAL.items()
-        }
-        for place, day in enumerate(days)
+        name: _newest(looks[source], newest, found) / (100 if source.endswith("percent") else 1)
+        for name, source in _GLOBAL.items()
     }
 
 
-def _column(
-    name: str, column: Column, rows: Sequence[Mapping[str, Any]], whole: Mapping[Any, Mapping[str, float]]
-) -> NDArray[Any]:
-    """One column of the table, in the type of its contract."""
-    if name in _GLOBAL:
-        return np.array([whole.get(row["day"], {}).get(name, math.nan) for row in rows], dtype=float)
-    return typed(column.type, [row[name] for row in rows])
+def _newest(values: NDArray[Any], newest: NDArray[np.int64], found: NDArray[np.bool_]) -> Floats:
+    made = np.full(len(found), np.nan)
+    made[found] = values[newest[found]]
+    return made

@@ -26,7 +26,7 @@ from coinlake.engine.series import arrays, frame_of, typed
 from coinlake.gold.rules import rules
 from coinlake.gold.rules.rule import ONE_DAY, Days, Fired, Rule
 from coinlake.gold.scope import Scope
-from coinlake.gold.universe import LISTED, universes
+from coinlake.gold.universe import LISTED, Universes
 from coinlake.table import Boolean, Column, Date, Float64, String, Table
 
 TABLE = Table(
@@ -80,20 +80,18 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     """The events of every rule."""
     columns = arrays(engine, read["gold.indicators"].select(_COLUMNS), ("coin_id", "source", "day"))
     lists = arrays(engine, read["silver.markets"].select(*LISTED), ("observed_at", "coin_id"))
-    return frame_of(engine, events(Days({**columns, **ranked(columns, universes(lists))}), rules()))
+    return frame_of(engine, events(Days({**columns, **ranked(columns, Universes.of(lists))}), rules()))
 
 
-def ranked(columns: Mapping[str, NDArray[Any]], known: Mapping[Any, frozenset[str]]) -> dict[str, NDArray[np.bool_]]:
+def ranked(columns: Mapping[str, NDArray[Any]], known: Universes) -> dict[str, NDArray[np.bool_]]:
     """Whether the universe of each row's day is known, and whether the coin is compared with others: those of the
     universe where it is known, else all.
     """
-    days = np.array(list(known), dtype="datetime64[D]")
-    is_known = np.isin(columns["day"], days)
-    place = np.flatnonzero(is_known)
-    there = [coin in known[day] for coin, day in zip(columns["coin_id"][place], columns["day"][place], strict=True)]
-    is_ranked = ~is_known
-    is_ranked[place] = there
-    return {"is_universe_known": is_known, "is_ranked": is_ranked}
+    is_known = known.known(columns["day"])
+    return {
+        "is_universe_known": is_known,
+        "is_ranked": ~is_known | known.there(columns["coin_id"], columns["day"]),
+    }
 
 
 def events(days: Days, of: Mapping[str, Rule]) -> dict[str, NDArray[Any]]:

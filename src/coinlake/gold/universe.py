@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,28 +16,66 @@ RANKS_KNOWN = 0.9
 LISTED = ("coin_id", "observed_at", "rank")
 """The columns of `silver.markets` that tell."""
 
+Columns = Mapping[str, NDArray[Any]]
+
 
 def day_of(moments: NDArray[Any]) -> NDArray[Any]:
     """The day that each moment belongs to: 00:00 is the last of the day before."""
     return (moments - np.timedelta64(1, "us")).astype("datetime64[D]")
 
 
-def universes(lists: Mapping[str, NDArray[Any]]) -> dict[Any, frozenset[str]]:
-    """By day whose list is known (rows of `silver.markets`, by moment), the coins on it; those of rank, at least."""
-    members = {day: _were_there(ranks) for day, ranks in _ranks(lists).items()}
-    return {day: coins for day, coins in members.items() if coins}
+@dataclass(frozen=True)
+class Universes:
+    """The days whose list is known, and who was on it: a coin's number and a day make one of the sorted `members`."""
+
+    numbers: Mapping[str, int]
+    days: NDArray[np.int64]
+    members: NDArray[np.int64]
+
+    @staticmethod
+    def of(lists: Columns) -> Universes:
+        """From rows of `silver.markets` (`coin_id`, `observed_at`, `rank`), by moment and coin: of each day the last
+        look at a coin, those of rank, at least.
+        """
+        numbers = {coin: number for number, coin in enumerate(sorted(set(lists["coin_id"].tolist())))}
+        day, coin = day_of(lists["observed_at"]).astype(np.int64), _numbered(numbers, lists["coin_id"])
+        newest = _last_of_each(day * len(numbers) + coin)
+        newest = newest[~np.isnan(lists["rank"][newest].astype(float))]
+        day, coin, rank = day[newest], coin[newest], lists["rank"][newest].astype(float)
+        order = np.lexsort((coin, rank, day))
+        there = order[_were_there(day[order], rank[order])]
+        return Universes(numbers, np.unique(day[there]), np.sort(day[there] * len(numbers) + coin[there]))
+
+    def known(self, day: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether the list of each day is known."""
+        return np.isin(day.astype("datetime64[D]").astype(np.int64), self.days)
+
+    def there(self, coin: NDArray[Any], day: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether each coin was on the list of its day."""
+        number = _numbered(self.numbers, coin)
+        return np.isin(day.astype("datetime64[D]").astype(np.int64) * len(self.numbers) + number, self.members) & (
+            number >= 0
+        )
 
 
-def _ranks(lists: Mapping[str, NDArray[Any]]) -> dict[Any, dict[str, float]]:
-    """By day, the rank of each coin when it was last listed on it."""
-    found: dict[Any, dict[str, float]] = {}
-    for day, coin, rank in zip(day_of(lists["observed_at"]), lists["coin_id"], lists["rank"], strict=True):
-        found.setdefault(day, {})[coin] = float(rank)
-    return found
+def _numbered(numbers: Mapping[str, int], coins: NDArray[Any]) -> NDArray[np.int64]:
+    return np.array([numbers.get(coin, -1) for coin in coins.tolist()], dtype=np.int64)
 
 
-def _were_there(ranks: Mapping[str, float]) -> frozenset[str]:
-    """The coins of a list, down to the rank by which more than a tenth of the ranks is missing."""
-    listed = sorted((rank, coin) for coin, rank in ranks.items() if rank == rank)[:LARGEST]
-    enough = [number for number, (rank, _) in enumerate(listed, start=1) if number >= RANKS_KNOWN * rank]
-    return frozenset(coin for _, coin in listed[: max(enough, default=0)])
+def _last_of_each(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each key's last row."""
+    order = np.argsort(keys, kind="stable")
+    return order[np.r_[keys[order][1:] != keys[order][:-1], True]] if len(keys) else order
+
+
+def _were_there(day: NDArray[np.int64], rank: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Of rows by day and rank, those down to the rank by which more than a tenth of the ranks is missing."""
+    place = np.arange(len(day))
+    begins = np.r_[True, day[1:] != day[:-1]][: len(day)]
+    first = np.maximum.accumulate(np.where(begins, place, 0))
+    number = place - first + 1
+    enough = np.where((number <= LARGEST) & (number >= RANKS_KNOWN * rank), number, 0)
+    of_day = np.cumsum(begins) - 1
+    last = np.zeros(int(begins.sum()), dtype=np.int64)
+    np.maximum.at(last, of_day, enough)
+    return np.asarray(number <= last[of_day])

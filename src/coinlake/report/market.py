@@ -61,10 +61,19 @@ def overview(rows: Rows) -> str:
     recent = rows.market[-SPARK_DAYS:]
     cards = "".join(_kpi(recent, *kpi) for kpi in _KPIS)
     note = f"Each line shows the last {words.count(len(recent), 'day')}; changes are against 30 days before."
-    if recent[-1]["survivorship_biased"]:
-        note += " The coins are those that this lake follows now, not those that were largest then: the past looks"
-        note += " better than it was."
+    note += _survivors(recent[-1])
     return section("The market", note, f'<div class="cards">{cards}</div>')
+
+
+def _survivors(day: Row) -> str:
+    """What is to be said where coins that died are missing."""
+    if not day["universe_is_seen"]:
+        return (
+            " The coins are those that this lake follows now, not those that were largest then: the past looks better"
+            " than it was."
+        )
+    ranked = " Fear and greed ranks the day among days of which only survivors are known."
+    return ranked if day["survivorship_biased"] else ""
 
 
 def _kpi(days: Sequence[Row], name: str, column: str, speak: Speak, change: Speak | None) -> str:
