@@ -11,12 +11,16 @@ import pytest
 
 from coinlake import catalog
 from coinlake.duck import connect
+from coinlake.engine import engine
 from coinlake.gold import health
+from coinlake.gold.analyze import analyze
 from coinlake.lake import Lake
+from coinlake.pipeline import definitions
 from test_gold import (
     DAY,
     ENGINES,
     MIDNIGHT,
+    SOURCES,
     D,
     H,
     Row,
@@ -148,3 +152,20 @@ def test_an_unknown_day_is_null_and_not_1970(lake: Lake) -> None:
     note_run(lake, MIDNIGHT)
     bring_up(lake)
     assert {row["newest_day"] for row in dicts(lake.read(HEALTH))} == {None}
+
+
+def test_a_table_without_days_is_told_of_every_day_and_held_where_it_lags(lake: Lake) -> None:
+    observe(lake, *days("bitcoin", range(3)))
+    bring_up(lake)
+    told_of = {day: row for (name, day), row in told(lake).items() if name == "gold.market_summary"}
+    assert {day: row["newest_day"] for day, row in told_of.items()} == {DAY + n * D: DAY + n * D for n in (-1, 0, 1)}
+    assert {row["verdict"] for row in told_of.values()} == {"serve"}
+    observe(lake, *days("bitcoin", range(3, 5)))
+    for definition in definitions(SOURCES):
+        if definition.table.name not in ("gold.market_summary", "gold.backtests"):
+            analyze(lake, definition, engine("duckdb"), SOURCES)
+    rows = told(lake)
+    lagging = rows["gold.market_summary", DAY + 3 * D]
+    assert (lagging["verdict"], lagging["newest_day"], lagging["days_behind"]) == ("hold", DAY + D, 2)
+    assert lagging["reason"] == f"it reaches to {DAY + D} only"
+    assert rows["gold.backtests", DAY + 3 * D]["reason"] == "no month has ended yet"
