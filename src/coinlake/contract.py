@@ -5,6 +5,7 @@ The questions are SQL over a DuckDB relation, whichever engine made the rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,23 +68,50 @@ def partition(table: Table) -> str:
     return f', year("{table.dated_by}")::INTEGER as {PARTITION}' if table.dated_by else ""
 
 
-def kept(con: duckdb.DuckDBPyConnection, table: Table, data: Any, name: str) -> duckdb.DuckDBPyRelation:
-    """Bring `data` (anything that gives an Arrow stream) into the temporary table `name`, typed, ordered and checked.
+def kept(
+    con: duckdb.DuckDBPyConnection, table: Table, data: Any, name: str, where: str = "true"
+) -> duckdb.DuckDBPyRelation:
+    """Bring `data` (anything that gives an Arrow stream) into the temporary table `name`, typed, ordered and checked,
+    as far as it satisfies `where` (SQL).
 
     Raises:
         ContractError: a row breaks the contract, or what should be unique occurs twice. Nothing is written then.
     """
     given = RecordBatchReader.from_arrow(data)
-    order = ", ".join(f'"{column}"' for column in (table.sorted_by or table.unique_by))
-    columns = f"{typed(table, given.schema.names)}{partition(table)}"
-    bring(con, given, name, columns, f"order by {order}")
+    bring(con, given, name, f"{typed(table, given.schema.names)}{partition(table)}", f"where {where}")
+    order = table.sorted_by or table.unique_by
+    in_order = _rises(con, name, order)
+    if not in_order:
+        con.execute(f"create or replace temp table {name} as select * from {name} order by {_listed(order)}")
     for check in _broken(con, name, checks(table)):
         _demand_none(con, table, name, check)
-    unique = ", ".join(f'"{column}"' for column in table.unique_by)
+    if not (in_order and set(order) <= set(table.unique_by)):
+        _demand_unique(con, table, name)
+    return con.table(name)
+
+
+def _rises(con: duckdb.DuckDBPyConnection, name: str, order: Sequence[str]) -> bool:
+    """Whether each row comes after the one before it, and none is like it. Asked in one pass, where sorting rows that
+    are in order already, and looking for twins, would take longer than what made them.
+    """
+    later, equal = "false", "true"
+    for column in order:
+        later += f' or ({equal} and "{column}" > lag("{column}") over ())'
+        equal += f' and "{column}" = lag("{column}") over ()'
+    asked = f"select coalesce({later}, false) as rises from {name}"
+    falls = con.sql(f"select count(*) filter (where not rises) from ({asked})").fetchall()[0][0]
+    return bool(falls <= 1)  # the first row comes after none
+
+
+def _demand_unique(con: duckdb.DuckDBPyConnection, table: Table, name: str) -> None:
+    unique = _listed(table.unique_by)
     twice = con.sql(f"select {unique} from {name} group by all having count(*) > 1 limit 1").fetchone()
     if twice:
         raise ContractError(table.name, f"({unique}) should be unique, yet {_shown(twice)} occurs more than once")
-    return con.table(name)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)
 
 
 def _broken(con: duckdb.DuckDBPyConnection, name: str, asked: list[Check]) -> list[Check]:

@@ -10,18 +10,28 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
 import duckdb
-from arro3.core import RecordBatchReader
-from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
+from arro3.core import RecordBatch, RecordBatchReader
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    QueryBuilder,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake import Field as DeltaField
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -57,6 +67,7 @@ _THE_QUESTIONS_FAULT = (
 )
 _TRIES = 10
 _TARGET_FILE_SIZE = 16 * 2**20
+_ROW_GROUP = 2**15
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,52 @@ class Changes:
     files: tuple[str, ...]
     rows_removed: bool
     notes: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of a table (anything that gives an Arrow stream), of which those that satisfy `where` (SQL) are meant."""
+
+    rows: Any
+    where: str = "true"
+
+
+class _Checked:
+    """The rows of some pieces, each checked, as one Arrow stream that can be read once; `count` says how many were
+    read, `failure` why it broke off.
+    """
+
+    def __init__(self, table: Table, pieces: Iterable[Piece], con: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+        self.count, self.failure = 0, None
+        kept = (contract.kept(con(), table, each.rows, "rows_kept", each.where) for each in pieces)
+        self._first, self._others = next(kept), kept
+
+    failure: BaseException | None
+
+    def stream(self) -> RecordBatchReader:
+        return RecordBatchReader.from_batches(RecordBatchReader.from_arrow(self._first).schema, self._batches())
+
+    def _batches(self) -> Iterator[RecordBatch]:
+        try:
+            for rows in _ahead(chain([self._first], self._others)):
+                for batch in RecordBatchReader.from_arrow(rows):
+                    self.count += batch.num_rows
+                    yield batch
+        except BaseException as exc:
+            self.failure = exc
+            raise
+
+
+_Item = TypeVar("_Item")
+
+
+def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
+    """The same items, each made while the one before it is in use."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 @dataclass(frozen=True)
@@ -239,6 +296,13 @@ class Lake:
         )
         return QueryBuilder().register("t", delta).execute(f"select {select} from t where {where}")
 
+    def rows(self, table: Table) -> int:
+        """How many rows a table has, as its log says."""
+        delta = self.reading(table)
+        if delta is None:
+            return 0
+        return sum(each or 0 for each in delta.get_add_actions(flatten=True).column("num_records").to_pylist())
+
     def newest_day(self, table: Table) -> date | None:
         """The last day of a dated table; None where it is empty. Only the rows of its last year are looked at."""
         delta = self.reading(table)
@@ -303,7 +367,8 @@ class Lake:
     def replace(
         self, table: Table, data: Any, seen: Mapping[str, int], predicate: str | None = None, note: str = ""
     ) -> int:
-        """Put `data` in place of the rows that satisfy `predicate` (all rows without one); returns the rows written.
+        """Put `data` in place of the rows that satisfy `predicate` (all rows without one), as far as it does so itself;
+        returns the rows written.
 
         One commit, which also notes the versions of the sources that it has `seen`, and about itself what `note` says.
         Where no row satisfies the predicate the new rows are appended as files of their own.
@@ -312,19 +377,29 @@ class Lake:
             ContractError: a row breaks the contract; nothing was replaced.
             ConflictError: another writer was faster; its work stands, what was computed may be old.
         """
-        rows = contract.kept(glance() if predicate else connect(), table, data, "rows_kept")
+        return self._replace(table, _Checked(table, [Piece(data, predicate or "true")], glance), seen, predicate, note)
+
+    def replace_by_pieces(self, table: Table, pieces: Iterable[Piece], seen: Mapping[str, int], note: str = "") -> int:
+        """The same of all rows, which come in pieces: each is made while the one before it is written, and forgotten.
+        No two may have a row in common.
+        """
+        return self._replace(table, _Checked(table, pieces, connect), seen, None, note)
+
+    def _replace(self, table: Table, rows: _Checked, seen: Mapping[str, int], predicate: str | None, note: str) -> int:
         delta = self._create(table)
         appends = predicate is not None and not self._any(delta, predicate)
         try:
             if appends:
-                self._write(table, delta, rows, seen, mode="append", note=note)
+                self._write(table, delta, rows.stream(), seen, mode="append", note=note)
             else:
-                self._write(table, delta, rows, seen, mode="overwrite", predicate=predicate, note=note)
+                self._write(table, delta, rows.stream(), seen, mode="overwrite", predicate=predicate, note=note)
         except CommitFailedError as exc:
             now = self.open(table)
             if now is None or any((now.transaction_version(name) or -1) < version for name, version in seen.items()):
                 raise ConflictError(f"another run wrote {table.name} at the same time; run again") from exc
-        return _count(rows)
+        except LakeError as exc:
+            raise rows.failure or exc from exc
+        return rows.count
 
     def changes(self, table: Table, since: int) -> Changes | None:
         """What came into a table after version `since`; None where its log or its files no longer reach back."""
@@ -395,7 +470,7 @@ class Lake:
         self,
         table: Table,
         delta: DeltaTable,
-        rows: duckdb.DuckDBPyRelation,
+        rows: Any,
         seen: Mapping[str, int],
         mode: Any,
         predicate: str | None = None,
@@ -411,6 +486,7 @@ class Lake:
                 predicate=predicate,
                 schema_mode="merge" if set(table.columns) != stored else None,
                 target_file_size=_TARGET_FILE_SIZE,
+                writer_properties=_properties(table),
                 commit_properties=CommitProperties(
                     app_transactions=[Transaction(name, version) for name, version in seen.items()],
                     custom_metadata={NOTE: note} if note else None,
@@ -423,6 +499,13 @@ class Lake:
             raise LakeError(
                 f"{table.name} could not be written ({brief(exc)}); look at its permissions and space"
             ) from exc
+
+
+def _properties(table: Table) -> WriterProperties:
+    """Groups small enough to be left out one by one, and no dictionary for numbers, which hardly repeat."""
+    numbers = [name for name, column in table.columns.items() if column.type is Type.FLOAT64]
+    plain = ColumnProperties(dictionary_enabled=False)
+    return WriterProperties(max_row_group_size=_ROW_GROUP, column_properties=dict.fromkeys(numbers, plain))
 
 
 _ARROW = {

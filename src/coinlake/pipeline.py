@@ -24,7 +24,7 @@ from coinlake.bronze.plan import Wish
 from coinlake.duck import quoted
 from coinlake.engine import Engine
 from coinlake.errors import ConflictError, LakeError, SourceError
-from coinlake.gold.analyze import Definition, Made, analyze, is_due
+from coinlake.gold.analyze import MEMORY, Definition, Made, Told, analyze, is_due
 from coinlake.gold.scope import Scope
 from coinlake.lake import Lake, epoch_of, transactions
 from coinlake.progress import Progress, Report
@@ -329,16 +329,20 @@ def analyze_tables(
     anew: Sequence[str] = (),
     options: Options = NO_OPTIONS,
     goes_on: GoesOn = always,
+    memory: int = MEMORY,
 ) -> None:
-    """Bring every gold table up to date, each after those it reads; those named `anew` are made from nothing."""
+    """Bring every gold table up to date, each after those it reads; those named `anew` are made from nothing, in about
+    so many bytes of memory.
+    """
     tables = definitions(sources, options)
     for number, definition in enumerate(tables):
         name = definition.table.name
         if not goes_on():
             done.left += [each.table.name for each in tables[number:]]
             return
-        report(Progress("analyze", number, len(tables), name))
-        made = _analyze(lake, definition, engine, sources, name in anew)
+        told = partial(_tell, report, number, len(tables), name)
+        told(0, 1)
+        made = _analyze(lake, definition, engine, sources, name in anew, memory, told)
         done.made.append(made)
         if made.how != "unchanged":
             done.rows[name] = made.rows
@@ -346,14 +350,20 @@ def analyze_tables(
     report(Progress("analyze", len(tables), len(tables)))
 
 
-def _analyze(lake: Lake, definition: Definition, engine: Engine, sources: Sequence[str], anew: bool) -> Made:
+def _tell(report: Report, number: int, of: int, name: str, pieces: int, of_pieces: int) -> None:
+    report(Progress("analyze", number, of, name if of_pieces == 1 else f"{name}, piece {pieces + 1} of {of_pieces}"))
+
+
+def _analyze(
+    lake: Lake, definition: Definition, engine: Engine, sources: Sequence[str], anew: bool, memory: int, told: Told
+) -> Made:
     """Where another run was faster, look again at what is left to do."""
     for _ in range(TRIES - 1):
         try:
-            return analyze(lake, definition, engine, sources, anew)
+            return analyze(lake, definition, engine, sources, anew, memory, told)
         except ConflictError:
             continue
-    return analyze(lake, definition, engine, sources, anew)
+    return analyze(lake, definition, engine, sources, anew, memory, told)
 
 
 def definitions(sources: Sequence[str], options: Options = NO_OPTIONS) -> list[Definition]:
@@ -368,6 +378,8 @@ def definitions(sources: Sequence[str], options: Options = NO_OPTIONS) -> list[D
             touched=getattr(entry.module, "touched", None),
             lookback_days=getattr(entry.module, "LOOKBACK_DAYS", 0),
             carries=getattr(entry.module, "CARRIES", ()),
+            carries_before=getattr(entry.module, "CARRIES_BEFORE", 0),
+            blocks=getattr(entry.module, "BLOCKS", ""),
             companions=getattr(entry.module, "COMPANIONS", ()),
             until=getattr(entry.module, "UNTIL", ""),
             columns=getattr(entry.module, "COLUMNS", {}),

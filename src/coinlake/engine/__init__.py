@@ -24,8 +24,16 @@ class Engine(Protocol):
         """
         ...
 
+    def another(self) -> Engine:
+        """One of the same kind, whose frames take no memory any more when it is gone."""
+        ...
+
     def arrow(self, frame: Frame) -> Any:
         """The rows of a frame, as something that gives an Arrow stream."""
+        ...
+
+    def held(self, frame: Frame) -> Frame:
+        """The frame, computed once: a lazy one is computed again for everything that is made of it."""
         ...
 
     def relation(self, frame: Frame) -> duckdb.DuckDBPyRelation:

@@ -20,7 +20,7 @@ class DuckEngine:
     def __init__(self) -> None:
         self._con = connect()
         self._numbers = count()
-        self._own: list[Any] = []
+        self._own: list[duckdb.DuckDBPyRelation] = []
 
     def frame(self, data: Any, select: str = "*") -> Frame:
         """A frame over a temporary table of its own, for a stream can be read only once.
@@ -32,14 +32,28 @@ class DuckEngine:
             return frame
         name = f"frame_{next(self._numbers)}"
         bring(self._con, data, name, select)
-        return nw.from_native(self._con.table(name)).lazy()
+        return nw.from_native(self._table(name)).lazy()
+
+    def another(self) -> DuckEngine:
+        """A new one."""
+        return DuckEngine()
 
     def arrow(self, frame: Frame) -> Any:
-        """The frame's rows, computed once: a relation would be computed again by everyone who reads it."""
+        """The frame's rows, computed once: any other relation would be computed again by everyone who reads it."""
+        rows: duckdb.DuckDBPyRelation = frame.to_native()
+        if any(rows is each for each in self._own):
+            return rows
         name = f"frame_{next(self._numbers)}"
-        frame.to_native().create(name)
+        rows.create(name)
+        return self._table(name)
+
+    def _table(self, name: str) -> duckdb.DuckDBPyRelation:
         self._own.append(self._con.table(name))
         return self._own[-1]
+
+    def held(self, frame: Frame) -> Frame:
+        """The frame as a table."""
+        return self.frame(self.arrow(frame))
 
     def relation(self, frame: Frame) -> duckdb.DuckDBPyRelation:
         """The frame's own relation, not yet computed."""

@@ -28,9 +28,18 @@ class PandasEngine:
         frame: Frame = nw.from_native(table.cast(plain).to_pandas(types_mapper=pd.ArrowDtype)).lazy()
         return frame
 
+    def another(self) -> PandasEngine:
+        """A new one."""
+        return PandasEngine()
+
     def arrow(self, frame: Frame) -> Any:
         """The rows as an Arrow table."""
         return pa.Table.from_pandas(frame.collect().to_native(), preserve_index=False)
+
+    def held(self, frame: Frame) -> Frame:
+        """The frame as data frame, with the types it has."""
+        computed: Frame = frame.collect().lazy()
+        return computed
 
     def relation(self, frame: Frame) -> duckdb.DuckDBPyRelation:
         """The rows as a relation of DuckDB."""

@@ -7,17 +7,20 @@ taken away, or a source's log no longer reaches back, the table is made anew. Ei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from arro3.core import Table as ArrowTable
+
 from coinlake.answer import to_text
-from coinlake.duck import bring, glance
+from coinlake.duck import bring, connect, glance
 from coinlake.engine import Engine, Frame
 from coinlake.engine.current import current
-from coinlake.gold.scope import END, EVERY, Scope
-from coinlake.lake import Changes, Lake
+from coinlake.gold.blocks import DAYS, blocks, rows_at_once
+from coinlake.gold.scope import BEGIN, END, EVERY, Scope
+from coinlake.lake import Changes, Lake, Piece
 from coinlake.table import Table
 
 DEFINITION = "definition"
@@ -38,8 +41,9 @@ class Definition:
     A table that is made by days says what touches them: `touches`, by silver table, is SQL that turns changed rows into
     coins and days; `touched` turns the days that a gold table replaced into those of this table. A day rests on
     `lookback_days` before it, of its own coin and of the `companions`, and, with `carries`, on those columns of the
-    table's own rows before these. Without any of that a table is small and made whole. `until` names the column of a
-    table that is made whole, but only up to the end of the last finished month, which that column tells. `columns`
+    table's own rows that lie more than `carries_before` days before it. `blocks` says what a table can be made in
+    pieces by: see `coinlake.gold.blocks`. Without any of that a table is small and made whole. `until` names the column
+    of a table that is made whole, but only up to the end of the last finished month, which that column tells. `columns`
     names, by table, what is read of it where that is not everything. With `recent_days` only the last so many days of
     each source are read, and with `as_observed` every observation of silver instead of the current view. `minds` says,
     by silver table, in SQL which of its rows say anything about this table; new ones that do not are nothing new.
@@ -54,6 +58,8 @@ class Definition:
     touched: Callable[[Scope, str], Scope] | None = None
     lookback_days: int = 0
     carries: tuple[str, ...] = ()
+    carries_before: int = 0
+    blocks: str = ""
     companions: tuple[str, ...] = ()
     until: str = ""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -79,8 +85,27 @@ class Made:
     version: int
 
 
-def analyze(lake: Lake, definition: Definition, engine: Engine, sources: Sequence[str], anew: bool = False) -> Made:
-    """Bring one gold table up to date with the tables it reads; `anew` makes it from nothing.
+MEMORY = 2**30
+"""Bytes that a table is made in, where no setting says otherwise."""
+Told = Callable[[int, int], None]
+"""Takes how many pieces of a table are made, of how many."""
+
+
+def untold(made: int, of: int) -> None:
+    """Nobody wants to know."""
+
+
+def analyze(
+    lake: Lake,
+    definition: Definition,
+    engine: Engine,
+    sources: Sequence[str],
+    anew: bool = False,
+    memory: int = MEMORY,
+    told: Told = untold,
+) -> Made:
+    """Bring one gold table up to date with the tables it reads; `anew` makes it from nothing, in about as many bytes
+    of `memory` as are given, where its definition allows.
 
     Raises:
         ContractError: what was computed breaks the table's promise; the table stays as it was.
@@ -96,7 +121,8 @@ def analyze(lake: Lake, definition: Definition, engine: Engine, sources: Sequenc
         if scope is not None and definition.until and not is_due(lake, definition, scope):
             return _unchanged(lake, table, "no month has ended since")
         why = "asked for" if anew else _why(definition, changes)
-        rows = lake.replace(table, make(lake, definition, engine, sources), seen, note=WHOLE)
+        pieces = _pieces(lake, definition, engine, sources, memory, told)
+        rows = lake.replace_by_pieces(table, pieces, seen, note=WHOLE)
         how = "updated" if changes is not None and not definition.by_days else "rebuilt"
         return Made(table.name, how, why, rows, lake.version(table))
     if not scope:
@@ -119,11 +145,13 @@ def make(
     scope: Scope | None = None,
     as_of: datetime | None = None,
     made: Mapping[str, Any] | None = None,
+    before: Any = None,
 ) -> Any:
     """The table's rows, from what the lake holds, as something that gives an Arrow stream again and again: all of
-    them, those of a scope, or as they were known at a moment.
+    them, at least those of a scope, or as they were known at a moment.
 
-    `made` gives gold tables that were computed already (as Arrow streams), to be read instead of the lake's.
+    `made` gives gold tables that were computed already (as Arrow streams), to be read instead of the lake's, and
+    `before` the table's own earlier rows.
     """
     read = {}
     for source in definition.reads:
@@ -134,17 +162,48 @@ def make(
             where = f"({_where(source, definition, scope, as_of)}) and ({_recent(lake, source, definition, as_of)})"
             rows = engine.frame(lake.read(source, columns, where))
             is_current = not source.is_observations or definition.as_observed
-            read[source.name] = rows if is_current else _held(engine, current(source, rows))
+            read[source.name] = rows if is_current else engine.held(current(source, rows))
     if definition.carries:
-        read[ITSELF] = engine.frame(lake.read(definition.table, definition.carries, _earlier(definition, scope)))
+        if before is None:
+            before = lake.read(definition.table, definition.carries, _earlier(definition, scope))
+        read[ITSELF] = engine.frame(before)
     since = {"since": scope.first} if scope and definition.takes_since else {}
-    rows = engine.arrow(definition.build(read, sources, engine, **since))
-    return _within(rows, scope, str(definition.table.dated_by)) if scope else rows
+    return engine.arrow(definition.build(read, sources, engine, **since))
 
 
-def _held(engine: Engine, frame: Frame) -> Frame:
-    """The frame, computed once: a lazy one would be computed again for everything that is made of it."""
-    return engine.frame(engine.arrow(frame))
+def _pieces(
+    lake: Lake, definition: Definition, engine: Engine, sources: Sequence[str], memory: int, told: Told
+) -> Iterator[Piece]:
+    """The whole table, in pieces of which each fits into memory, with whatever it takes to make it."""
+    columns = len(definition.table.columns) + sum(_columns_read(definition, source) for source in definition.reads)
+    parts = [Scope({EVERY: (BEGIN, END)})]
+    if definition.blocks:
+        parts = blocks(lake, definition.reads, definition.blocks, rows_at_once(memory, columns))
+    if len(parts) == 1:
+        yield Piece(make(lake, definition, engine, sources))
+        return
+    before = ArrowTable.from_arrow(lake.read(definition.table, definition.carries or None, "false"))
+    for number, scope in enumerate(parts):
+        told(number, len(parts))
+        rows = make(lake, definition, engine.another(), sources, scope, before=before)
+        piece = Piece(rows, scope.predicate(str(definition.table.dated_by)))
+        if definition.carries and definition.blocks == DAYS:
+            before = _carried(definition, before, piece)
+        yield piece
+
+
+def _columns_read(definition: Definition, source: Table) -> int:
+    return len(definition.columns.get(source.name, source.columns))
+
+
+def _carried(definition: Definition, before: Any, piece: Piece) -> ArrowTable:
+    """What later pieces need of those before, this one included."""
+    con = connect()
+    bring(con, before, "before")
+    bring(con, piece.rows, "made", f"*, year({definition.table.dated_by}) as year")
+    carried = ", ".join(definition.carries)
+    con.execute(f"insert into before select {carried} from made where {piece.where}")
+    return ArrowTable.from_arrow(con.table("before"))
 
 
 def known_at(as_of: datetime | None) -> str:
@@ -171,17 +230,8 @@ def _recent(lake: Lake, source: Table, definition: Definition, as_of: datetime |
 
 
 def _earlier(definition: Definition, scope: Scope | None) -> str:
-    """SQL for the table's own rows that lie before what is read of its sources, and of half of that: the last of them
-    is then among the days that are read, and what has become of it since can be told.
-    """
-    return scope.earlier(str(definition.table.dated_by), definition.lookback_days // 2) if scope else "false"
-
-
-def _within(rows: Any, scope: Scope, day: str) -> Any:
-    """The rows that the scope names."""
-    con = glance()
-    bring(con, rows, "made", f"*, year({day}) as year")
-    return con.sql(f"select * exclude (year) from made where {scope.predicate(day)}")
+    """SQL for the table's own rows that lie before a scope."""
+    return scope.earlier(str(definition.table.dated_by), definition.carries_before) if scope else "false"
 
 
 def changes_of(lake: Lake, definition: Definition, versions: Mapping[str, int]) -> dict[str, Changes] | None:

@@ -81,6 +81,7 @@ before where they may stand in for its close (up to the end of the last second),
 there."""
 TOUCHES = dict.fromkeys(TABLE.reads, _TOUCHES)
 
+BLOCKS = "coins"
 LOOKBACK_DAYS = 2
 """Days of observations before the first day touched that its row rests on."""
 
@@ -94,8 +95,8 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
         engine: whose frames they are.
     """
     candles = _candles(read["silver.candles"])
-    points = _points(read, candles)
-    closes = _closes(points)
+    points = engine.held(_points(read, candles))
+    closes = engine.held(_closes(points))
     days = (
         closes.join(_seen(points), on=DAY, how="left")
         .join(_average(points, engine), on=DAY, how="left")
@@ -170,11 +171,11 @@ def _closes(points: Frame) -> Frame:
         "close_bronze_object": "bronze_object",
         "_close_rank": "_rank",
     }
-    return (
-        nw.concat([late, early], how="vertical")
-        .group_by(*DAY)
-        .agg(*[nw.col(column).first(order_by=order).alias(name) for name, column in first.items()])
-    )
+    # One window and not six ordered aggregates, each of which would sort. The column counted is none of the windows'.
+    near = nw.concat([late, early], how="vertical").with_columns(_each=nw.lit(1))
+    numbered = near.with_columns(_number=nw.col("_each").cum_count().over(*DAY, order_by=order))
+    chosen = {name: nw.col(column) for name, column in first.items()}
+    return numbered.filter(nw.col("_number") == 1).select(*DAY, **chosen)
 
 
 def _seen(points: Frame) -> Frame:

@@ -117,6 +117,10 @@ LOOKBACK_DAYS = 1500
 """Days before the first that are read: after so many, what a recursive value began with weighs under 1e-15."""
 CARRIES = ("coin_id", "day", "source", "peak_usd", "peak_day")
 """What a row needs of all days before these: the highest close."""
+CARRIES_BEFORE = LOOKBACK_DAYS // 2
+"""They lie so many days before the first: the last of them is among the days that are read, and what has become of it
+since can be told."""
+BLOCKS = "coins"
 TAKES_SINCE = True
 """Of all that is read only the days from the first that is wanted are laid down."""
 COMPANIONS = BITCOINS

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
 from coinlake.engine.series import arrays, frame_of
+from coinlake.gold.analyze import ITSELF
 from coinlake.gold.scope import Scope
 from coinlake.gold.universe import LARGEST, LISTED, Universes, day_of
 from coinlake.ids import BITCOINS, ETHERS, among
@@ -89,6 +91,13 @@ TABLE = Table(
         "worst_return_1d": Column(Float64, "its daily return", between=(-1, None)),
         "fear_greed": Column(Float64, "mean of the parts", "0 to 100", between=(0, 100)),
         **{f"fear_greed_{part}": Column(Float64, f"its part {part}", "0 to 100", between=(0, 100)) for part in PARTS},
+        "momentum_btc_50d": Column(
+            Float64, "what its momentum rests on: bitcoin's close over its 50-day average, minus one"
+        ),
+        "volatility_btc_30d": Column(Float64, "what its volatility rests on: bitcoin's", between=(0, None)),
+        "strength_365d": Column(
+            Float64, "what its strength rests on: share of coins at their high less those at their low", between=(-1, 1)
+        ),
     },
     grain="one UTC day",
     dated_by="day",
@@ -98,10 +107,25 @@ TABLE = Table(
 
 BELIEVED_FOR = 7
 """Days for which a coin's supply is believed without being seen again."""
-LOOKBACK_DAYS = YEAR_DAYS + 1 + BELIEVED_FOR
-"""Days that a day is ranked against, with what those rest on."""
+LOOKBACK_DAYS = 1 + BELIEVED_FOR
+"""Days before a day that it rests on, but for what it is ranked against: that is in the table's own rows."""
+RESTS = {
+    "momentum": ("momentum_btc_50d", 1),
+    "volatility": ("volatility_btc_30d", -1),
+    "breadth": ("above_sma_50d", 1),
+    "strength": ("strength_365d", 1),
+    "dominance": ("bitcoin_dominance", -1),
+}
+"""By part of `fear_greed`, the column that it rests on, and whether more of that is greedier."""
+CARRIES = ("day", "universe_is_seen", *(column for column, _ in RESTS.values()))
+"""Columns of its earlier rows that a day is ranked against."""
+CARRIES_BEFORE = 0
+TAKES_SINCE = True
+"""The days before are read, and not ranked again."""
+BLOCKS = "days"
 _TOUCHES = f"""
-    select '*', min(({{moment}} - interval 1 microsecond)::DATE), max(({{moment}})::DATE) + {LOOKBACK_DAYS - 1}
+    select '*', min(({{moment}} - interval 1 microsecond)::DATE),
+        max(({{moment}})::DATE) + {LOOKBACK_DAYS + YEAR_DAYS - 1}
     from changed
 """
 TOUCHES = {"silver.markets": _TOUCHES, "silver.global_market": _TOUCHES}
@@ -120,18 +144,21 @@ _RISKS = ("correlation_btc_30d", "volatility_30d", "volatility_90d")
 
 def touched(scope: Scope, source: str) -> Scope:
     """The days that rest on changed days of a coin: its own, and the year that is ranked against them."""
-    return scope.everyone().lasting(LOOKBACK_DAYS)
+    return scope.everyone().lasting(LOOKBACK_DAYS + YEAR_DAYS)
 
 
-def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
-    """One row for each day on which a coin closed."""
+def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, since: date | None = None) -> Frame:
+    """One row for each day on which a coin closed, or of those from a day on."""
     closes = read["gold.daily"].select("coin_id", "day", "close_usd", "market_cap_usd", "volume_24h_usd", "flags")
     said = read["gold.indicators"].select("coin_id", "day", *_OF_COIN, *_RISKS)
     coins = arrays(engine, closes.join(said, on=["coin_id", "day"], how="left"), ("coin_id", "day"))
     lists = arrays(engine, read["silver.markets"].select(*LISTED), ("observed_at", "coin_id"))
     looks = arrays(engine, read["silver.global_market"].select("observed_at", *_GLOBAL.values()), ("observed_at",))
+    earlier = arrays(engine, read[ITSELF].select(*CARRIES), ("day",))
     made = _of_days(coins, Universes.of(lists))
-    made |= _against_the_year(made) | _newest_looks(looks, made["day"])
+    if since is not None:
+        made = {name: values[made["day"] >= np.datetime64(since)] for name, values in made.items()}
+    made |= _against_the_year(made, earlier) | _newest_looks(looks, made["day"])
     return frame_of(engine, {name: made[name] for name in TABLE.columns})
 
 
@@ -237,7 +264,9 @@ def _of_days(coins: Columns, known: Universes) -> dict[str, NDArray[Any]]:
             "median_volatility_30d": mine.median(mine["volatility_30d"]),
             **_movers(mine),
         }
-    return {**made, **_parts(mine, made)}
+        made |= _of_bitcoin(mine.of(among(mine["coin_id"], BITCOINS)))
+    made["strength_365d"] = _over(made["new_highs_365d"] - made["new_lows_365d"], mine.count(~np.isnan(high)))
+    return made
 
 
 def _above(mine: _Days, name: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -315,28 +344,24 @@ def _movers(mine: _Days) -> dict[str, NDArray[Any]]:
 # How greedy ----------------------------------------------------------------------------------------------------------
 
 
-def _parts(mine: _Days, made: Columns) -> dict[str, Floats]:
-    """What the parts of `fear_greed` rest on: the larger, the greedier."""
-    his = mine.of(among(mine["coin_id"], BITCOINS))
-    high, low = mine["distance_high_365d"], mine["distance_low_365d"]
+def _of_bitcoin(his: _Days) -> dict[str, Floats]:
     return {
-        "_momentum": his.total(his["close_usd"] / his["sma_50d"] - 1),
-        "_volatility": -his.total(his["volatility_30d"]),
-        "_breadth": made["above_sma_50d"],
-        "_strength": mine.share(high == 0, ~np.isnan(high)) - mine.share(low == 0, ~np.isnan(high)),
-        "_dominance": -made["bitcoin_dominance"],
+        "momentum_btc_50d": his.total(his["close_usd"] / his["sma_50d"] - 1),
+        "volatility_btc_30d": his.total(his["volatility_30d"]),
     }
 
 
-def _against_the_year(made: Columns) -> dict[str, NDArray[Any]]:
-    """Each part's place among its values of the year up to the day, and the mean of the parts; and whether a day of
-    that year has a universe that was not seen.
+def _against_the_year(made: Columns, earlier: Columns) -> dict[str, NDArray[Any]]:
+    """The place of what each part rests on among its values of the year up to the day, and the mean of the parts; and
+    whether a day of that year has a universe that was not seen. `earlier` are the rows of the days before.
     """
-    parts = {f"fear_greed_{part}": _places(made["day"], made[f"_{part}"]) for part in PARTS}
+    ranked = {name: np.concatenate([earlier[name], made[name]]) for name in CARRIES}
+    mine, day = slice(len(earlier["day"]), None), ranked["day"]
+    parts = {f"fear_greed_{part}": _places(day, sign * ranked[column])[mine] for part, (column, sign) in RESTS.items()}
     known = np.array(list(parts.values()))
     counts = (~np.isnan(known)).sum(axis=0)
     mean = np.nansum(known, axis=0) / np.maximum(counts, 1)
-    unseen = _years(made["day"], np.where(made["universe_is_seen"], 0.0, 1.0))
+    unseen = _years(day, np.where(ranked["universe_is_seen"].astype(bool), 0.0, 1.0))[mine]
     return {
         **parts,
         "fear_greed": np.where(counts >= PARTS_NEEDED, mean, np.nan),

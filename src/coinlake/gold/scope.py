@@ -17,7 +17,8 @@ EVERY = "*"
 """Stands for every coin."""
 END = date(2200, 1, 1)
 """The last day of a span that goes on to the end of the history."""
-_BEGIN = date(1700, 1, 1)
+BEGIN = date(1700, 1, 1)
+"""The first day of a span that begins with the history."""
 
 Span = tuple[date, date]
 
@@ -131,7 +132,11 @@ class Scope:
 
 
 def _of(coins: list[str]) -> str:
-    return "" if EVERY in coins else f"coin_id in ({', '.join(map(quoted, coins))}) and "
+    """The coins, and the range that they lie in: files and groups of rows that lie outside of it are not read."""
+    if EVERY in coins:
+        return ""
+    named = f"coin_id in ({', '.join(map(quoted, coins))}) and "
+    return f"coin_id >= {quoted(min(coins))} and coin_id <= {quoted(max(coins))} and {named}"
 
 
 def _years(first: date, last: date) -> str:
@@ -143,7 +148,7 @@ def _midnight(day: date) -> str:
 
 
 def _earlier(day: date, days: int) -> date:
-    return day - timedelta(days=days) if (day - _BEGIN).days > days else _BEGIN
+    return day - timedelta(days=days) if (day - BEGIN).days > days else BEGIN
 
 
 def _later(day: date, days: int | None) -> date:

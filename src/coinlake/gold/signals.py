@@ -53,6 +53,7 @@ TABLE = Table(
     sorted_by=("coin_id", "day", "rule"),
 )
 
+BLOCKS = "days"
 LOOKBACK_DAYS = 40
 """Days before an event that it may rest on: a month without another, and the windows of a week within it."""
 

@@ -1,0 +1,71 @@
+"""A table made in pieces that fit into memory: of so many coins at once, or of so many days of everyone. Each is a
+scope like that of a day's work, and together they are the whole table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from coinlake.duck import bring, glance
+from coinlake.gold.scope import BEGIN, END, EVERY, Scope
+from coinlake.lake import Lake
+from coinlake.table import Table
+
+COINS, DAYS = "coins", "days"
+"""What a table can be made by: each coin's rows rest on its own (and on a few companions'), or each day's on those of a
+few days before.
+"""
+BYTES_A_VALUE = 8
+COPIES = 6
+"""How often a value that is read or made lies in memory at once: as read, as an array, as made, as checked, and as
+written, of this block and of the next.
+"""
+
+
+def rows_at_once(memory: int, columns: int) -> int:
+    """How many rows of so many columns, read and made together, can be worked on in that many bytes."""
+    return max(memory // (columns * BYTES_A_VALUE * COPIES), 1)
+
+
+def blocks(lake: Lake, reads: Sequence[Table], by: str, rows: int) -> list[Scope]:
+    """Scopes of no more than so many rows of what is read (or of one coin, or day), in order. One that names everything
+    where all of it is no more.
+    """
+    dated = [table for table in reads if table.dated_by]
+    if sum(map(lake.rows, dated)) <= rows:
+        return [Scope({EVERY: (BEGIN, END)})]
+    if by == COINS:
+        found = _counted(lake, [table for table in dated if "coin_id" in table.columns], "coin_id")
+        return [Scope(dict.fromkeys(coins, (BEGIN, END))) for coins in _together(found, rows)]
+    lasts = [days[-1] for days in _together(_counted(lake, dated, "day"), rows)]
+    firsts = [BEGIN, *(last + timedelta(days=1) for last in lasts[:-1])]
+    return [Scope({EVERY: span}) for span in zip(firsts, [*lasts[:-1], END], strict=True)]
+
+
+def _counted(lake: Lake, tables: Sequence[Table], by: str) -> dict[Any, int]:
+    """Rows by coin, or by day, in order."""
+    found: dict[Any, int] = {}
+    con = glance()
+    for table in tables:
+        column = by if by == "coin_id" else str(table.dated_by)
+        key = f"({column} - interval 1 microsecond)::DATE" if table.is_observations and by == "day" else column
+        bring(con, lake.read(table, [column]), "counted", f"{key} as key, count(*) as rows", "group by 1")
+        for name, count in con.sql("select key, rows from counted").fetchall():
+            found[name] = found.get(name, 0) + count
+    return {name: found[name] for name in sorted(found)}
+
+
+def _together(counts: dict[Any, int], rows: int) -> Iterator[list[Any]]:
+    """Neighbours, as many as have no more rows than that."""
+    group: list[Any] = []
+    total = 0
+    for name, count in counts.items():
+        if group and total + count > rows:
+            yield group
+            group, total = [], 0
+        group.append(name)
+        total += count
+    if group:
+        yield group
