@@ -345,7 +345,8 @@ def observe(lake: Lake, *rows: Row, fetched_at: datetime | None = None) -> None:
 
 def bring_up(lake: Lake, on: str = "duckdb", anew: bool = False, sources: Sequence[str] = SOURCES) -> list[Made]:
     """All of gold, up to date."""
-    return [analyze(lake, each, engine(on), sources, anew) for each in definitions(sources)]
+    runs_on = engine(on)
+    return [analyze(lake, each, runs_on, sources, anew) for each in definitions(sources)]
 
 
 def stored(lake: Lake, table: Table) -> list[Row]:

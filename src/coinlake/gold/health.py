@@ -303,7 +303,8 @@ def _rows(read: Mapping[str, Frame], engine: Engine, known_at: datetime) -> Iter
         count, credits = asked.get(known.days[day].item(), (0, 0))
         yield {**known.about(RUNS, day, None), "rows": count, "credits": credits}
     for name in SILVER:
-        yield from (known.facts(name, held[name], _lately(held[name].there), day) for day in known.of(held[name]))
+        lately = _lately(held[name].there)
+        yield from (known.facts(name, held[name], lately, day) for day in known.of(held[name]))
     holds: set[tuple[str, int]] = set()
     for table in GOLD:
         for row, day in _of_gold(table, found, held, known):

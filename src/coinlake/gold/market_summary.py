@@ -65,17 +65,26 @@ TABLE = Table(
     reads=("gold.daily", "silver.markets", "gold.indicators", "gold.signals"),
 )
 
-COLUMNS = {"gold.indicators": READS, "gold.signals": EVENTS}
+_DAYS = ("coin_id", "day", "source", "close_usd", "average_usd", "low_usd", "high_usd")
+_LAST = ("is_final", "close_observed_at", "market_cap_usd", "volume_24h_usd")
+_LISTED = {
+    "symbol": "symbol",
+    "name": "name",
+    "rank": "rank",
+    "_price": "price_usd",
+    "_at": "observed_at",
+    "_cap": "market_cap_usd",
+    "_volume": "volume_24h_usd",
+}
+COLUMNS = {"gold.daily": (*_DAYS, *_LAST), "gold.indicators": READS, "gold.signals": EVENTS}
 """What is read of wide tables."""
 
 
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
     """One row a coin that has a day in `gold.daily`."""
     daily = read["gold.daily"]
-    columns = ["coin_id", "day", "source", "close_usd", "average_usd", "low_usd", "high_usd"]
-    windows = by_coin(engine, daily.select(columns), "day", summarise)
-    last = ["source", "is_final", "close_observed_at", "market_cap_usd", "volume_24h_usd"]
-    closing = daily.select("coin_id", "day", *last)
+    windows = by_coin(engine, daily.select(_DAYS), "day", summarise)
+    closing = daily.select("coin_id", "day", "source", *_LAST)
     rows = windows.join(closing, on=["coin_id", "day"], how="left").join(_newest(read), on="coin_id", how="left")
     rows = rows.join(_stances(read, engine), on="coin_id", how="left")
     fresher = (~nw.col("_price").is_null()) & (nw.col("_at") >= nw.col("close_observed_at"))
@@ -110,20 +119,8 @@ def _stances(read: Mapping[str, Frame], engine: Engine) -> Frame:
 
 def _newest(read: Mapping[str, Frame]) -> Frame:
     """Each coin's newest line of the market list."""
-    names = {
-        "symbol": "symbol",
-        "name": "name",
-        "rank": "rank",
-        "_price": "price_usd",
-        "_at": "observed_at",
-        "_cap": "market_cap_usd",
-        "_volume": "volume_24h_usd",
-    }
-    return (
-        read["silver.markets"]
-        .group_by("coin_id")
-        .agg(*[nw.col(column).last(order_by=["observed_at", "source"]).alias(name) for name, column in names.items()])
-    )
+    newest = [nw.col(each).last(order_by=["observed_at", "source"]).alias(name) for name, each in _LISTED.items()]
+    return read["silver.markets"].group_by("coin_id").agg(*newest)
 
 
 def summarise(coin: Arrays) -> Arrays:
