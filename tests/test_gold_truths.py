@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from coinlake import catalog
 from coinlake.engine import Engine, Frame, engine
 from coinlake.engine.series import arrays, frame_of
-from coinlake.gold.analyze import Definition, make
+from coinlake.gold import blocks
+from coinlake.gold.analyze import Definition, analyze, make
 from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from coinlake.table import Column, Date, Float64, String, Table
@@ -315,3 +316,24 @@ def test_arrivals_in_any_order_make_the_gold_that_a_rebuild_makes(tmp_path: Path
     bring_up(lake, anew=True)
     for table in GOLD:
         assert differing(table, step_by_step[table], stored(lake, table))[:3] == [], table.name
+
+
+@pytest.mark.slow(seconds=15)
+@pytest.mark.parametrize("on", ["duckdb", "pandas"])
+def test_a_table_made_in_pieces_is_the_table_made_whole(whole: Lake, on: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring_up(whole)
+    at_once = {table: stored(whole, table) for table in GOLD}
+    monkeypatch.setattr(blocks, "LEAST_ROWS", 900)
+    pieces: dict[str, int] = {}
+    for definition in definitions(SOURCES):
+
+        def told(made: int, of: int, name: str = definition.table.name) -> None:
+            pieces[name] = of
+
+        analyze(whole, definition, engine(on), SOURCES, anew=True, memory=1, told=told)
+    assert {name for name, of in pieces.items() if of > 2} == {f"gold.{each}" for each in MADE_IN_PIECES}
+    for table in GOLD:
+        assert differing(table, at_once[table], stored(whole, table))[:3] == [], table.name
+
+
+MADE_IN_PIECES = ("daily", "indicators", "market", "signals")

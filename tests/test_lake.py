@@ -24,7 +24,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from coinlake.duck import connect, glance
 from coinlake.errors import ContractError, LakeError
-from coinlake.lake import Lake, epoch_of, transactions
+from coinlake.lake import Lake, Piece, epoch_of, transactions
 from coinlake.objects import Objects
 from coinlake.table import Column, Date, Float64, Int64, String, Table, Timestamp, observations
 from coinlake.upkeep import compact, leftovers, sweep
@@ -400,6 +400,34 @@ def test_rows_that_break_the_contract_replace_nothing(lake: Lake) -> None:
     lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {})
     with pytest.raises(ContractError, match="should be unique"):
         lake.replace(DAYS, days(("a", "2022-01-02", 1.0), ("a", "2022-01-02", 1.0)), {})
+    assert len(held(lake, DAYS)) == 1
+
+
+def test_pieces_become_one_commit_and_of_each_only_the_rows_that_are_meant(lake: Lake) -> None:
+    pieces = (Piece(days((coin, "2022-01-02", 1.0), ("z", "2021-12-31", 1.0)), f"coin_id = '{coin}'") for coin in "abc")
+    assert lake.replace_by_pieces(DAYS, pieces, {"silver.notes": 4}, note="whole") == 3
+    assert [row[0] for row in sorted(held(lake, DAYS))] == ["a", "b", "c"]
+    assert (lake.version(DAYS), opened(lake, DAYS).transaction_version("silver.notes")) == (1, 4)
+
+
+def test_a_piece_that_breaks_the_contract_leaves_all_as_it_was(lake: Lake) -> None:
+    lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {})
+    twice = days(("b", "2022-01-02", 1.0), ("b", "2022-01-02", 1.0))
+    pieces = iter([Piece(days(("a", "2022-01-02", 1.0))), Piece(twice)])
+    with pytest.raises(ContractError, match="should be unique"):
+        lake.replace_by_pieces(DAYS, pieces, {})
+    assert len(held(lake, DAYS)) == 1
+
+
+def test_a_piece_that_is_interrupted_leaves_all_as_it_was(lake: Lake) -> None:
+    lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {})
+
+    def pieces() -> Iterator[Piece]:
+        yield Piece(days(("a", "2022-01-02", 1.0)))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lake.replace_by_pieces(DAYS, pieces(), {})
     assert len(held(lake, DAYS)) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from coinlake.bronze import plan
 from coinlake.bronze.plans import PAID, PLANS, PUBLIC
 from coinlake.errors import ConfigError
-from coinlake.settings import DATASETS, SETTINGS, Loaded, Secret, Settings, demand_key, load
+from coinlake.settings import DATASETS, SETTINGS, Loaded, Secret, Settings, demand_key, load, memory_there
 
 KEY = "CG-s3cr3t"
 
@@ -65,6 +66,7 @@ def test_a_flag_that_was_not_given_and_an_empty_variable_set_nothing(tmp_path: P
 def test_every_setting_can_be_set_by_its_variable_and_by_the_file_alike(name: str, tmp_path: Path) -> None:
     texts = {
         "lake": "gs://bucket/lake",
+        "memory": "1.5GB",
         "bronze": "/b",
         "silver": "/s",
         "gold": "/g",
@@ -225,6 +227,23 @@ def test_an_unknown_variable_is_a_warning_with_the_nearest_name_and_sets_nothing
     loaded = load({}, {"COINLAKE_LAEK": "x", "OTHER": "y"}, tmp_path)
     assert loaded.warnings == ("COINLAKE_LAEK is ignored, for it is no setting; did you mean COINLAKE_LAKE?",)
     assert loaded.settings.lake == "data"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1.5GB", 1_500_000_000), ("2 GiB", 2_000_000_000), ("700m", 700_000_000), ("1e9", None), ("9", None)],
+)
+def test_memory_is_a_size_as_one_says_it(text: str, size: int | None, tmp_path: Path) -> None:
+    if size is None:
+        assert "a size of 400MB or more, such as 1.5GB" in _error({"memory": text}, {}, tmp_path)
+    else:
+        assert _load({"memory": text}, {}, tmp_path).settings.memory == size
+
+
+def test_without_a_setting_half_of_the_memory_there_is_is_used(tmp_path: Path) -> None:
+    loaded = load({}, {}, tmp_path)
+    assert loaded.settings.memory == memory_there() // 2
+    assert loaded.settings.memory <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
 
 
 def test_a_secret_is_masked_wherever_settings_are_shown(tmp_path: Path) -> None:

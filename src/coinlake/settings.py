@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -103,6 +104,42 @@ def _number(low: float, high: float) -> Callable[[str], float]:
         return number
 
     return parse
+
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_LEAST_MEMORY = 400 * 10**6
+
+
+class Size(int):
+    """Bytes, which people read in larger units."""
+
+    def __str__(self) -> str:
+        for unit in ("TB", "GB", "MB"):
+            if self >= _UNITS[unit.lower()]:
+                return f"{self / _UNITS[unit.lower()]:.3g}{unit}"
+        return f"{int(self)}B"
+
+
+def _size(text: str) -> Size:
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?i?b?)", text.strip().lower())
+    if not found:
+        raise ValueError(text)
+    unit = found[2].replace("i", "")
+    size = Size(float(found[1]) * _UNITS[unit if unit.endswith("b") or not unit else f"{unit}b"])
+    if size < _LEAST_MEMORY:
+        raise ValueError(text)
+    return size
+
+
+def memory_there() -> int:
+    """Bytes of memory that this process may have: the machine's, or its container's if that has less."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            return min(machine, int(Path(limit).read_text()))
+        except (OSError, ValueError):
+            continue
+    return machine
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
@@ -325,6 +362,13 @@ class Settings:
         "a number from 0 to 1000",
         _number(0, 1000),
         5.0,
+    )
+    memory: int = _setting(
+        "memory",
+        "About how much memory a table of gold is made in where it is made anew, such as 1.5GB.",
+        "a size of 400MB or more, such as 1.5GB",
+        _size,
+        by=lambda _: Size(memory_there() // 2),
     )
     engine: str = _setting(
         "engine",

@@ -410,7 +410,15 @@ class Workspace:
         """Make the gold tables; say whether anything changed."""
         report, settings = self._told_of(run), self.settings
         steps.analyze_tables(
-            self.lake, self.engine, settings.source_order, done, report, anew, settings.options, _in_time(run)
+            self.lake,
+            self.engine,
+            settings.source_order,
+            done,
+            report,
+            anew,
+            settings.options,
+            _in_time(run),
+            settings.memory,
         )
         return any(made.how != "unchanged" for made in done.made)
 

@@ -18,15 +18,19 @@ COINS, DAYS = "coins", "days"
 few days before.
 """
 BYTES_A_VALUE = 8
-COPIES = 6
+LEAST_ROWS = 20_000
+"""Rows that are worked on at once in however little memory: smaller blocks take longer, and hardly less."""
+COPIES = 12
 """How often a value that is read or made lies in memory at once: as read, as an array, as made, as checked, and as
-written, of this block and of the next.
+written, of this block and of the next. Measured, as the next one is.
 """
+BESIDES = 300 * 2**20
+"""Bytes that are taken whatever the size of a block."""
 
 
 def rows_at_once(memory: int, columns: int) -> int:
-    """How many rows of so many columns, read and made together, can be worked on in that many bytes."""
-    return max(memory // (columns * BYTES_A_VALUE * COPIES), 1)
+    """How many rows of so many columns, read and made together, can be worked on in that many bytes; some, anyway."""
+    return max((memory - BESIDES) // (columns * BYTES_A_VALUE * COPIES), LEAST_ROWS)
 
 
 def blocks(lake: Lake, reads: Sequence[Table], by: str, rows: int) -> list[Scope]:

@@ -141,6 +141,9 @@ NOISE = 1e-12
 SERIES = ("coin_id", "source")
 _READ = ("close_usd", "high_usd", "low_usd", "market_cap_usd", "volume_24h_usd", "range_is_sampled")
 
+COLUMNS = {"gold.daily": (*SERIES, "day", *_READ)}
+"""What is read of it."""
+
 Floats = NDArray[np.float64]
 Laid = dict[str, NDArray[Any]]
 
@@ -156,8 +159,7 @@ def touched(scope: Scope, source: str) -> Scope:
 
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, since: date | None = None) -> Frame:
     """The indicators of every day in `gold.daily` that has a price, or of those from a day on."""
-    daily = read["gold.daily"].select(*SERIES, "day", *_READ)
-    columns = arrays(engine, daily, (*SERIES, "day"))
+    columns = arrays(engine, read["gold.daily"].select(*COLUMNS["gold.daily"]), (*SERIES, "day"))
     columns = {name: values[columns["close_usd"] > 0] for name, values in columns.items()}
     peaks = _peaks_before(arrays(engine, read[ITSELF].select(*CARRIES), (*SERIES, "day")))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
