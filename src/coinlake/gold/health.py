@@ -134,6 +134,7 @@ MISSING_SHARE, OUTLIER_SHARE, STALE_SHARE, NAMED = 0.1, 0.1, 0.5, 5
 COUNTED = ("rows", "outliers", "stale", "provisional")
 ODD = "jump_|spike|zero"
 MOMENT = timedelta(microseconds=1)
+_NOBODY = np.zeros(1, dtype=bool)
 
 Row = dict[str, Any]
 Range = tuple[str, date, date, str]
@@ -166,7 +167,7 @@ def _by_day(name: str, frame: Frame, engine: Engine) -> dict[str, NDArray[Any]]:
     )
     summed = counted.group_by("coin_id", "day").agg(*(nw.col(each).sum() for each in COUNTED))
     whole = summed.with_columns(*(nw.col(each).cast(nw.Int64) for each in COUNTED))
-    return arrays(engine, whole, ("day", "coin_id"))
+    return arrays(engine, whole)
 
 
 def _one(condition: nw.Expr) -> nw.Expr:
@@ -421,13 +422,13 @@ class _Known:
         if name == SIGNALS.name:
             return {"coins": int(there.sum())}
         lost = lately & ~there
-        cannot = self.cannot[:, day] if name in COIN_BY_COIN else np.zeros_like(there)
+        cannot = lost & self.cannot[:, day] if name in COIN_BY_COIN else _NOBODY
         missing = np.flatnonzero(lost & ~cannot)
         return {
             "coins": int(there.sum()),
             "coins_expected": int(lately.sum()),
             "coins_missing": len(missing),
-            "coins_unavailable": int((lost & cannot).sum()),
+            "coins_unavailable": int(cannot.sum()),
             **({"unavailable": self._unavailable(day)} if name in COIN_BY_COIN else {}),
             "_missing": [self.coins[each] for each in missing[:NAMED]],
         }
