@@ -1,7 +1,8 @@
 """What happened: the trend, crashes and runs of the whole market, a lost peg, and how single coins come and go.
 
-Everything is in logarithms of the price, made of straight lines, and comes back to where it was: so it can be computed
-for a moment from the moment alone. Time is cut into seasons of 300 days; each has a crash and a run of its own.
+Everything but the stress of pegs is in logarithms of the price; all is made of straight lines and comes back to where
+it was, so it can be computed for a moment from the moment alone. Time is cut into seasons of 300 days; each has a crash
+and a run of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from coinlake.simulator.paths import DAY_MS, ORIGIN_MS
 from coinlake.simulator.universe import YEAR_MS, Universe
 
 SEASON_DAYS = 300.0
+FURTHEST_OFF = 0.1
+"""What a peg that holds is never off by."""
 REFERENCE_MS = 1_704_067_200_000
 """2024-01-01, as of which traits are given."""
 
@@ -48,6 +51,34 @@ def lost_peg(key: int, times_ms: Ints) -> Floats:
     day = days - season * SEASON_DAYS
     falls = between(20, 270, key, season, 5)
     return -_tent(day, falls, 0.7, between(3.0, 12.0, key, season, 6)) * between(0.08, 0.3, key, season, 7)
+
+
+def off_the_peg(key: int, coins: Ints, times_ms: Ints, walked: Floats, burst: Floats) -> Floats:
+    """What stablecoins are off by, [coins, n], of what they would be by a walk and bursts of their own.
+
+    In stress it is many times as much as in calm; the further off, the harder they are pulled back.
+    """
+    off = (walked + burst * 0.25) * (1.0 + 10.0 * _stress(key, coins, times_ms))
+    held: Floats = off / (1.0 + np.abs(off) / FURTHEST_OFF)
+    return held
+
+
+def _stress(key: int, coins: Ints, times_ms: Ints) -> Floats:
+    """How much each coin's peg is doubted, from 0 to 1.
+
+    In half of a coin's seasons doubt rises within days and ebbs away over two to ten months: calm weeks follow on calm
+    ones, restless weeks on restless ones.
+    """
+    days = (times_ms - ORIGIN_MS) / float(DAY_MS)
+    season = np.floor_divide(days, SEASON_DAYS).astype(np.int64)
+    most = np.zeros((len(coins), times_ms.shape[1]))
+    for back in (0, 1):
+        drawn = hashes(key, coins[:, None], season - back)
+        happens, begins, height, lasts, _ = (_part(drawn, number) for number in range(5))
+        day = days - (season - back) * SEASON_DAYS
+        tent = _tent(day, begins * SEASON_DAYS, 3.0, 60.0 + 230.0 * lasts) * (0.4 + 0.6 * height)
+        most = np.maximum(most, np.where(happens < 0.5, tent, 0.0))
+    return most
 
 
 def bursts(key: int, coins: Ints, times_ms: Ints) -> Floats:

@@ -52,6 +52,7 @@ class Market:
         self._events = key_of(seed, "history")
         self._factors: Hashes = hashes(key_of(seed, "factors"), np.arange(1 + len(SECTORS)))
         self._bursts = key_of(seed, "bursts")
+        self._stress = key_of(seed, "stress")
         self._own = key_of(seed, "own")
         self._volume = key_of(seed, "volume")
         self._factor_weights = weights(np.array([MARKET_SIGMA] + [SECTOR_SIGMA] * len(SECTORS)))
@@ -173,11 +174,16 @@ class Market:
         market, sector, own, noise = self._walks(
             sectors, own_keys, here.own[led], here.is_stable[led], volume_keys, times
         )
+        bursts = here.own[led, None] * history.bursts(self._bursts, led, times)
+        if (pegged := here.is_stable[led]).any():
+            moments = times if len(times) == 1 else times[pegged]
+            own[pegged] = history.off_the_peg(self._stress, led[pegged], moments, own[pegged], bursts[pegged])
+            bursts[pegged] = 0.0
         whole = market + history.seasons(self._events, times)
         logs = here.beta[led, None] * whole + here.of_sector[led, None] * sector + own
         logs = logs + np.where(here.is_stable[led, None], 0.0, history.trend(times))
         logs = logs + history.coming_and_going(here, led, times)
-        logs = logs + here.own[led, None] * history.bursts(self._bursts, led, times)
+        logs = logs + bursts
         losing = led == LOSES_ITS_PEG
         if losing.any():
             logs = logs + np.where(losing[:, None], history.lost_peg(self._events, times), 0.0)
