@@ -45,12 +45,11 @@ def finish(x: Hashes) -> Hashes:
 
 def hashes(key: int, *parts: Any) -> Hashes:
     """One hash for each element of the broadcast `parts` (integers), all different functions for different keys."""
-    shape = np.broadcast_shapes(*(np.shape(part) for part in parts))
     state: Hashes = np.array([key & _MASK], dtype=np.uint64)
     for part in parts:
         numbers = np.atleast_1d(np.asarray(part, dtype=np.int64)).astype(np.uint64)
         state = finish((numbers + np.uint64(1)) * _GOLDEN ^ state)
-    return state.reshape(shape)
+    return state if any(np.ndim(part) for part in parts) else state.reshape(())
 
 
 def hash_of(key: int, *parts: int) -> int:

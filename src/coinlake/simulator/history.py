@@ -13,7 +13,7 @@ from coinlake.simulator.chance import Floats, Hashes, Ints, between, hashes
 from coinlake.simulator.paths import DAY_MS, ORIGIN_MS
 from coinlake.simulator.universe import YEAR_MS, Universe
 
-SEASON_DAYS = 300.0
+SEASON_DAYS, TURN_DAYS = 300.0, 10.0
 FURTHEST_OFF = 0.1
 """What a peg that holds is never off by."""
 REFERENCE_MS = 1_704_067_200_000
@@ -87,15 +87,29 @@ def bursts(key: int, coins: Ints, times_ms: Ints) -> Floats:
     Three times of ten a burst begins somewhere in each ten days and is over before the next ten are.
     """
     days = (times_ms - ORIGIN_MS) / float(DAY_MS)
-    turn = np.floor_divide(days, 10.0).astype(np.int64)
+    turn = np.floor_divide(days, TURN_DAYS).astype(np.int64)
     total = np.zeros((len(coins), times_ms.shape[1]))
+    if total.size == 0:
+        return total
+    # What many moments share is drawn once, as long as there are fewer turns than moments.
+    first, count = int(turn.min()) - 1, int(turn.max() - turn.min()) + 2
+    is_shared = len(turn) == 1 and count < turn.size
+    shared = _burst(key, coins, np.arange(first, first + count)[None, :]) if is_shared else None
     for back in (0, 1):
-        drawn = hashes(key, coins[:, None], turn - back)
-        happens, height, begins, up, down = (_part(drawn, number) for number in range(5))
-        height = height * 1.65 - 0.65
-        tent = _tent(days - (turn - back) * 10.0, begins * 10.0, 0.2 + 1.3 * up, 1.0 + 7.0 * down)
-        total += np.where(happens < 0.3, height * height * height * tent, 0.0)
+        which = turn - back
+        burst = [part.take(which[0] - first, axis=1) for part in shared] if shared else _burst(key, coins, which)
+        height, begins, up, down = burst
+        total += height * _tent(days - which * TURN_DAYS, begins, up, down)
     return total
+
+
+def _burst(key: int, coins: Ints, turns: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+    """The bursts of coins in turns: how high (0 for none), in which day of the turn, in how many days up and down."""
+    drawn = hashes(key, coins[:, None], turns)
+    happens, height, begins, up, down = (_part(drawn, number) for number in range(5))
+    height = height * 1.65 - 0.65
+    height = np.where(happens < 0.3, height * height * height, 0.0)
+    return height, begins * TURN_DAYS, 0.2 + 1.3 * up, 1.0 + 7.0 * down
 
 
 def _part(drawn: Hashes, number: int) -> Floats:

@@ -53,8 +53,9 @@ class Market:
         self._factors: Hashes = hashes(key_of(seed, "factors"), np.arange(1 + len(SECTORS)))
         self._bursts = key_of(seed, "bursts")
         self._stress = key_of(seed, "stress")
-        self._own = key_of(seed, "own")
-        self._volume = key_of(seed, "volume")
+        everybody = np.arange(len(self.universe))
+        self._own: Hashes = hashes(key_of(seed, "own"), everybody)
+        self._volume: Hashes = hashes(key_of(seed, "volume"), everybody)
         self._factor_weights = weights(np.array([MARKET_SIGMA] + [SECTOR_SIGMA] * len(SECTORS)))
 
     # What can be asked -----------------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ class Market:
 
     def _points(self, coins: Ints, times: Ints) -> tuple[Floats, Floats, Floats]:
         both, now, before = _with_day_before(times)
-        logs, noise = self._logs_and_noise(coins, both, self._volume_keys(coins))
+        logs, noise = self._logs_and_noise(coins, both, self._volume[coins])
         after = logs.take(now, axis=1)
         price = self._prices(coins, times, after)
         cap = price * self._supplies(coins, times)
@@ -170,7 +171,7 @@ class Market:
         """These logarithms, and the walks that the volumes of `volume_keys` take."""
         here, led = self.universe, self._leaders(coins)
         sectors = here.sector[led]
-        own_keys = hashes(self._own, led)
+        own_keys = self._own[led]
         market, sector, own, noise = self._walks(
             sectors, own_keys, here.own[led], here.is_stable[led], volume_keys, times
         )
@@ -213,9 +214,6 @@ class Market:
         walked = walk(keys, times, np.concatenate([self._factor_weights[rows], own_weights, volume_weights]))
         markets, factors, coins = len(rows) - len(used), len(rows), len(rows) + len(own_keys)
         return walked[:markets], walked[markets:factors][which], walked[factors:coins], walked[coins:]
-
-    def _volume_keys(self, coins: Ints) -> Hashes:
-        return hashes(self._volume, coins)
 
 
 def _blocks(coins: int, moments: int) -> list[slice]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,8 @@ SPREAD_LEVELS = range(5, 17)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _NORMAL_BITS, _FACTOR_BITS = np.uint64(52), np.uint64(7)
 _FAR = 1 << 62
+_FEW = 1024
+"""Most values for which going through the levels one by one would cost more than it saves."""
 
 
 def span_days(level: int) -> float:
@@ -80,8 +83,10 @@ def walk(keys: Hashes, times_ms: Ints, weights: Floats) -> Floats:
     total = np.zeros((len(keys), since.shape[1]))
     if total.size == 0:
         return total
-    leaf = since // LEAF_MS
     levels = LEVELS if (since % DAY_MS).any() else DAILY_LEVELS
+    if total.size <= _FEW:
+        return _at_once(keys, since, weights, levels)
+    leaf = since // LEAF_MS
     # Stretches that many moments share are drawn once, as long as there are fewer of them than moments.
     lowest, highest = (int(leaf.min()), int(leaf.max())) if len(leaf) == 1 else (0, _FAR)
     volatility, before = np.ones((len(keys), 1)), None
@@ -102,13 +107,28 @@ def walk(keys: Hashes, times_ms: Ints, weights: Floats) -> Floats:
     return total
 
 
+def _at_once(keys: Hashes, since: Ints, weights: Floats, levels: int) -> Floats:
+    """The same to the last bit, for few values: all levels together, [levels, walks, n], in far fewer steps."""
+    level = np.arange(levels)[:, None, None]
+    shift = LEVELS - level
+    nodes = since // LEAF_MS >> shift
+    drawn = finish((nodes + (1 << level)).astype(np.uint64) * _GOLDEN ^ keys[:, None])
+    factors = _factors().ravel().take((drawn & _FACTOR_BITS).astype(np.int64) + 8 * level)
+    moved = FAT.take((drawn >> _NORMAL_BITS).astype(np.int64)) * np.multiply.accumulate(factors)
+    moved *= weights.T[:levels, :, None]
+    moved *= _hat(since, nodes, shift)
+    # Not `sum`, which may add in another order.
+    total: Floats = np.add.accumulate(moved)[-1]
+    return total
+
+
 def _draw(keys: Hashes, nodes: Ints, level: int) -> Hashes:
     # Numbered as in a heap, so that no two stretches of a walk share a number.
     numbered = (nodes + (1 << level)).astype(np.uint64) * _GOLDEN
     return finish(numbered ^ keys[:, None])
 
 
-def _hat(since: Ints, nodes: Ints, shift: int) -> Floats:
+def _hat(since: Ints, nodes: Ints, shift: Any) -> Floats:
     """How much a stretch's middle counts at each moment: 1 in the middle, 0 at its ends."""
     length = LEAF_MS << shift
     inside = since - nodes * length

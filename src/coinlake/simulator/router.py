@@ -17,7 +17,7 @@ from coinlake.simulator.majors import SECTORS
 from coinlake.simulator.observed import CURRENCIES, Service
 from coinlake.simulator.paths import DAY_MS, END_MS, ORIGIN_MS
 from coinlake.simulator.plans import Plan, window_began
-from coinlake.simulator.ranking import Ranking, ranking
+from coinlake.simulator.ranking import Ranking
 
 PER_PAGE, MOST_PER_PAGE = 100, 250
 OHLC_DAYS = ("1", "7", "14", "30", "90", "180", "365")
@@ -59,7 +59,7 @@ class Router:
         self.service = service
         self.plan = plan
         # A ranking is the dearest part of many answers, and the same for all of one moment.
-        self._ranking = lru_cache(maxsize=2)(lambda now_ms: ranking(service, now_ms))
+        self._ranking = lru_cache(maxsize=2)(lambda now_ms: Ranking(service, now_ms))
 
     def asked(self, path: str, params: Mapping[str, str], now_ms: int) -> Asked:
         """What is asked, as of the beginning of the edge's window.
@@ -138,7 +138,7 @@ class Router:
         """Coins by `ids`, `names` or `symbols`, in the order asked; None where none of these is given."""
         if "ids" in params:
             known = (self.service.names.coin(id_) for id_ in self._listed(params["ids"]))
-            return {coin: None for coin in known if coin is not None and coin in standing.place}
+            return {coin: None for coin in known if coin is not None and standing.has(coin)}
         for field, found in (("names", "by_name"), ("symbols", "by_symbol")):
             if field in params:
                 by, take = getattr(standing, found), params.get("include_tokens") == "all" and field == "symbols"
