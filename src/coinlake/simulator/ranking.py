@@ -1,4 +1,4 @@
-"""Who stands where at a moment: every coin that is there, by its market cap."""
+"""Who stands where at a whole minute: every coin that is there, by its market cap."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from coinlake.simulator.observed import Service
 
 @dataclass(frozen=True)
 class Ranking:
-    """The coins there at a moment; what they cost, and who stands where, is found out when it is first asked for.
+    """The coins there at a whole minute; what they cost, and who stands where, is found out when it is first asked for.
 
     Prices, caps and volumes are in dollars, of each of `coins`. `order` is of places among `coins`, the largest first,
     those without a rank at the end; `rank` is 0 for these.
@@ -78,10 +78,9 @@ class Ranking:
         here = self.service.market.universe
         return bool(here.born_ms[coin] <= self.now_ms < here.died_ms[coin])
 
-    @cached_property
-    def place(self) -> dict[int, int]:
-        """Where each coin is among `coins`."""
-        return {coin: place for place, coin in enumerate(self.coins.tolist())}
+    def place(self, coin: int) -> int:
+        """Where a coin is among `coins`."""
+        return int(np.searchsorted(self.coins, coin))
 
     @cached_property
     def by_symbol(self) -> dict[str, list[int]]:

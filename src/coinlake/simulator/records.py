@@ -1,0 +1,84 @@
+"""The highest and lowest prices ever: of every midnight, and of any moment in the two days around the best of these."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from coinlake.simulator.chance import Ints
+from coinlake.simulator.market import Extremes, Market, most_and_least
+from coinlake.simulator.paths import DAY_MS, ORIGIN_MS
+
+_FIRST_MS = ORIGIN_MS + DAY_MS
+
+
+class _Best(NamedTuple):
+    """Of one coin until a midnight: the best midnights and their prices, and the best moments around these."""
+
+    until_ms: int
+    high_ms: int
+    high: float
+    low_ms: int
+    low: float
+    high_turn: tuple[int, float]
+    low_turn: tuple[int, float]
+
+
+class Records:
+    """What the coins of a market cost most and least until today, in dollars or in coins of the number `unit`.
+
+    What is remembered follows from the market alone: answers do not depend on what was asked before.
+    """
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._kept: dict[tuple[int, int | None], _Best] = {}
+
+    def until(self, now_ms: int, coins: Ints, unit: int | None) -> Extremes:
+        """Records of coins until the last midnight; NaN and moments without a meaning for those that came since."""
+        midnight = now_ms - now_ms % DAY_MS
+        keys = [(coin, unit) for coin in coins.tolist()]
+        # Those that are known up to the same day lack the same days: mostly one day, or all.
+        lacking: dict[int, list[int]] = {}
+        for coin, _ in keys:
+            known = self._kept.get((coin, unit))
+            if known is None or known.until_ms != midnight:
+                since = known.until_ms if known and known.until_ms < midnight else 0
+                lacking.setdefault(since, []).append(coin)
+        for since, some in lacking.items():
+            self._learn(np.array(some), since, midnight, unit)
+        turns = [(best.high_turn, best.low_turn) for best in (self._kept[key] for key in keys)]
+        times = np.array([[high[0], low[0]] for high, low in turns], dtype=np.int64)
+        prices = np.array([[high[1], low[1]] for high, low in turns])
+        return Extremes(times[:, 0], prices[:, 0], times[:, 1], prices[:, 1])
+
+    def _learn(self, coins: Ints, since: int, midnight: int, unit: int | None) -> None:
+        born = max(int(self._market.universe.born_ms[coins].min()), _FIRST_MS)
+        first = since or min(born - born % DAY_MS + DAY_MS, midnight)
+        midnights = np.arange(first, midnight + 1, DAY_MS)
+        prices = self._market.worth(coins, midnights, unit)
+        which = np.stack(most_and_least(prices), axis=1)
+        values = np.take_along_axis(prices, which, axis=1)
+        for coin, times, value in zip(coins.tolist(), midnights[which].tolist(), values.tolist(), strict=True):
+            known = self._kept.get((coin, unit)) if since else None
+            (high_ms, low_ms), (high, low) = times, value
+            if known and not high > known.high:
+                high_ms, high = known.high_ms, known.high
+            if known and not low < known.low:
+                low_ms, low = known.low_ms, known.low
+            # The day after today's midnight is not over: until tomorrow it is left to who looks at the last 24 hours.
+            is_settled = known and max(high_ms, low_ms, known.high_ms, known.low_ms) < known.until_ms
+            if known and is_settled and (high_ms, low_ms) == (known.high_ms, known.low_ms):
+                turns = known.high_turn, known.low_turn
+            else:
+                around = [self._around(coin, at, midnight, unit) for at in (high_ms, low_ms)]
+                turns = (
+                    (int(around[0].high_ms[0]), float(around[0].high[0])),
+                    (int(around[1].low_ms[0]), float(around[1].low[0])),
+                )
+            self._kept[coin, unit] = _Best(midnight, high_ms, high, low_ms, low, *turns)
+
+    def _around(self, coin: int, at: int, until: int, unit: int | None) -> Extremes:
+        times = self._market.turns([coin], max(at - DAY_MS, _FIRST_MS), min(at + DAY_MS, until), unit)
+        return Extremes.of(times, self._market.worth([coin], times, unit))
