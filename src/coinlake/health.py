@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -78,7 +78,7 @@ def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
         "now": now,
         "market": "simulated" if is_simulated(lake.objects) else "real",
         "last_finished_day": last_day,
-        "hours_behind": _hours_behind(last_day, now),
+        "hours_behind": _hours_behind(last_day, _by_its_clock(lake, runs, now)),
         "tables": tables(lake),
         "gaps": gaps(lake),
         "not_asked_for": refused(runs, now),
@@ -114,6 +114,12 @@ def _hours_behind(last_day: date | None, now: datetime) -> float | None:
         return None
     ended = datetime(last_day.year, last_day.month, last_day.day, tzinfo=UTC) + timedelta(days=1)
     return round((now - ended).total_seconds() / 3600, 1)
+
+
+def _by_its_clock(lake: Lake, runs: Iterable[Mapping[str, Any]], now: datetime) -> datetime:
+    """Now, or when its last run began where that is later: a simulated market may be ahead of the world."""
+    began: list[datetime] = [run["began_at"] for run in runs]
+    return max(now, *began) if began and is_simulated(lake.objects) else now
 
 
 def gaps(lake: Lake) -> list[dict[str, Any]]:
