@@ -702,6 +702,11 @@ SHOWS: dict[str, tuple[str, dict[str, str], Any]] = {
     "rounding": (*MARKETS, lambda body: body[0]["current_price"] == round(body[0]["current_price"])),
     "mixed_types": (*MARKETS, lambda body: isinstance(body[0]["market_cap"], int)),
     "dirty_symbols": (*MARKETS, lambda body: any(row["symbol"] != row["symbol"].lower() for row in body)),
+    "page_drift": (
+        "/coins/markets",
+        {**USD, "per_page": "100", "page": "2"},
+        lambda body: [row["market_cap_rank"] for row in body] != list(range(101, 201)),
+    ),
     "space_loses_ids": (
         "/simple/price",
         {"ids": "sim-bitcoin, sim-ethereum", "vs_currencies": "usd"},

@@ -51,6 +51,14 @@ class Seasons(NamedTuple):
     lost: Floats
     returns: Floats
 
+    @property
+    def corners_ms(self) -> Ints:
+        """When crashes, runs and losses are over and turn back, just before and just after."""
+        days = np.arange(len(self.falls)) * SEASON_DAYS
+        turns = [self.falls + CRASH_DAYS, self.rises + RUN_DAYS, self.loses + PEG_DAYS]
+        before = _ms(np.concatenate([days + each for each in turns]))
+        return np.concatenate([before, before + 1])
+
 
 def all_seasons(key: int) -> Seasons:
     """The seasons of a market, [seasons] each."""
@@ -81,25 +89,28 @@ def _season(times_ms: Ints) -> tuple[Ints, Floats]:
     return season, days - season * SEASON_DAYS
 
 
-def corners(found: Seasons, bursting: Hashes, changed_ms: Ints, start_ms: int, end_ms: int) -> Ints:
+def corners(shared_ms: Ints, bursting: Hashes, changed_ms: Ints, start_ms: int, end_ms: int) -> Ints:
     """The moments in a time at which events turn and walks do not, [coins, n]; some coins' lie outside.
 
     Args:
-        found: the seasons.
+        shared_ms: those of the seasons.
         bursting: [coins], as of `bursts`.
         changed_ms: [coins], when each is redenominated.
     """
-    season = np.unique(_season(np.array([start_ms, end_ms]))[0])
-    shared = [found.falls[season] + CRASH_DAYS, found.rises[season] + RUN_DAYS, found.loses[season] + PEG_DAYS]
     first, last = (int((moment - ORIGIN_MS) // (TURN_DAYS * DAY_MS)) for moment in (start_ms, end_ms))
     turns = np.arange(first - 1, last + 1)[None, :]
     _, begins, up, _ = _burst(bursting, turns)
-    own = turns * TURN_DAYS + begins + up
-    of_all = np.concatenate([each + season * SEASON_DAYS for each in shared])
-    days = np.concatenate([np.broadcast_to(of_all, (len(own), of_all.size)), own], axis=1)
-    before = ORIGIN_MS + np.floor(days * DAY_MS).astype(np.int64)
+    before = _ms(turns * TURN_DAYS + begins + up)
+    shared = shared_ms[(shared_ms >= start_ms) & (shared_ms <= end_ms)]
     moments = np.concatenate([before, before + 1, changed_ms[:, None] - 1, changed_ms[:, None]], axis=1)
-    return moments[:, ((moments >= start_ms) & (moments <= end_ms)).any(axis=0)]
+    own = moments[:, ((moments >= start_ms) & (moments <= end_ms)).any(axis=0)]
+    return own if not shared.size else np.hstack([own, np.broadcast_to(shared, (len(own), shared.size))])
+
+
+def _ms(days: Floats) -> Ints:
+    """The milliseconds before moments that are told in days since the origin."""
+    before: Ints = ORIGIN_MS + np.floor(days * DAY_MS).astype(np.int64)
+    return before
 
 
 def off_the_peg(doubting: Hashes, times_ms: Ints, walked: Floats, burst: Floats) -> Floats:

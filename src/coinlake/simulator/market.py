@@ -68,6 +68,7 @@ class Market:
         self.places = coins
         self.universe = universe(seed, coins, lasting)
         self._seasons = history.all_seasons(key_of(seed, "history"))
+        self._corners_ms = self._seasons.corners_ms
         self._factors: Hashes = hashes(key_of(seed, "factors"), np.arange(1 + len(SECTORS)))
         everybody = np.arange(len(self.universe))
         self._leaders = _leaders(everybody, coins)
@@ -132,7 +133,7 @@ class Market:
         chosen, _ = self._checked(coins, [start_ms, end_ms])
         nearly = self._nearly(chosen if unit is None else np.append(chosen, unit), start_ms, end_ms, unit is not None)
         bursting, changed = self._bursting[self._leaders[chosen]], self.universe.redenominated_ms[chosen]
-        corners = history.corners(self._seasons, bursting, changed, start_ms, end_ms)
+        corners = history.corners(self._corners_ms, bursting, changed, start_ms, end_ms)
         borders = np.maximum(self.universe.born_ms[chosen, None], np.array([start_ms, end_ms]))
         times = np.concatenate([nearly, borders, corners], axis=1)
         inside: Ints = np.minimum(np.maximum(times, start_ms), end_ms)
@@ -157,9 +158,11 @@ class Market:
 
     def _checked(self, coins: Any, times_ms: Any) -> tuple[Ints, Ints]:
         chosen, times = np.asarray(coins, dtype=np.int64), np.atleast_2d(np.asarray(times_ms, dtype=np.int64))
-        if times.size and not ORIGIN_MS + DAY_MS <= times.min() <= times.max() < END_MS:
+        first, last = _ends_of(times)
+        if times.size and not ORIGIN_MS + DAY_MS <= first <= last < END_MS:
             raise ValueError("this market has prices from 2008-01-02 to 2052-11-08 only")
-        if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self.universe):
+        first, last = _ends_of(chosen)
+        if chosen.size and not 0 <= first <= last < len(self.universe):
             raise ValueError(f"this market's coins have numbers from 0 to {len(self.universe) - 1}")
         return chosen, times
 
@@ -264,6 +267,14 @@ def _leaders(everybody: Ints, places: int) -> Ints:
         if follower < places:
             leaders[follower] = leader
     return leaders
+
+
+def _ends_of(numbers: Ints) -> tuple[int, int]:
+    """The least and the largest; numpy takes its time where there are few."""
+    if not numbers.size:
+        return 0, 0
+    few = numbers.ravel().tolist() if numbers.size < 64 else (numbers.min(), numbers.max())
+    return min(few), max(few)
 
 
 def most_and_least(prices: Floats) -> tuple[Ints, Ints]:

@@ -121,10 +121,13 @@ class Router:
             params.get("include_rehypothecated") == "true",
         )
         per_page = min(_whole(params, "per_page", PER_PAGE), MOST_PER_PAGE)
-        first = (_whole(params, "page", 1) - 1) * per_page
+        page = _whole(params, "page", 1)
         standing = self._ranking(asked.now_ms)
-        chosen = self._chosen(standing, params, order)[first : first + per_page]
-        return rows.rows(standing, chosen, asked.now_ms, wanted)
+        coins = self._chosen(standing, params, order)
+        if page > 1 and self.service.traps.hits("page_drift", page, asked.now_ms // rows.HOUR_MS):
+            earlier = self._ranking(asked.now_ms - rows.HOUR_MS)
+            coins = [coin for coin in self._chosen(earlier, params, order) if standing.has(coin)]
+        return rows.rows(standing, coins[(page - 1) * per_page : page * per_page], asked.now_ms, wanted)
 
     def _chosen(self, standing: Ranking, params: Mapping[str, str], order: str) -> list[int]:
         """The coins asked for, in order: of a category, by id, by name, by symbol, or all."""

@@ -47,6 +47,9 @@ TRAPS: Mapping[str, Trap] = {
     "rounding": Trap(1.0, "lists", "prices are rounded unless full precision is asked for"),
     "mixed_types": Trap(1.0, "lists", "some numbers are whole (42981), others not, in one and the same field"),
     "dirty_symbols": Trap(0.034, "coins", "symbols with capitals, blanks, emoji, Cyrillic letters"),
+    "page_drift": Trap(
+        0.05, "pages", "a page after the first is ranked as an hour ago: coins come twice, or not at all"
+    ),
     "space_loses_ids": Trap(1.0, "calls", "after a comma and a blank, ids are lost without a word"),
     "edge_cache": Trap(1.0, "calls", "within a window of time the same body comes again"),
     "future_candles": Trap(1.0, "charts", "the running candle is there, timed by its end in the future"),
