@@ -199,6 +199,11 @@ def test_the_records_do_not_depend_on_what_was_asked_before() -> None:
         left, right = lasting.until(now, some, None), Records(market).until(now, some, None)
         for name in ("high_ms", "high", "low_ms", "low"):
             assert same(getattr(left, name), getattr(right, name)), (now, name)
+    young = int(np.flatnonzero((market.universe.born_ms > NOW) & (market.universe.born_ms < END_MS))[0])
+    born = int(market.universe.born_ms[young])
+    for now in (born, born + DAY_MS, born + 3 * DAY_MS):
+        left, right = (each.until(now, np.array([young]), None) for each in (lasting, Records(market)))
+        assert left.high.tobytes() == right.high.tobytes() and (now == born or right.high > 0), now
     midnights = np.arange(ORIGIN_MS + 365 * DAY_MS, NOW + 1, DAY_MS)
     prices, ever = market.matrix(some, midnights), fresh.until(NOW, some, None)
     there = np.isfinite(prices).any(axis=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -28,30 +30,36 @@ class _Best(NamedTuple):
 class Records:
     """What the coins of a market cost most and least until today, in dollars or in coins of the number `unit`.
 
-    What is remembered follows from the market alone: answers do not depend on what was asked before.
+    What is remembered follows from the market alone: answers do not depend on what was asked before. It is safe among
+    threads.
     """
 
     def __init__(self, market: Market) -> None:
         self._market = market
         self._kept: dict[tuple[int, int | None], _Best] = {}
+        self._lock = threading.Lock()
 
     def until(self, now_ms: int, coins: Ints, unit: int | None) -> Extremes:
         """Records of coins until the last midnight; NaN and moments without a meaning for those that came since."""
         midnight = now_ms - now_ms % DAY_MS
-        keys = [(coin, unit) for coin in coins.tolist()]
+        with self._lock:
+            found = self._known(midnight, coins.tolist(), unit)
+        turns = [(best.high_turn, best.low_turn) for best in found]
+        times = np.array([[high[0], low[0]] for high, low in turns], dtype=np.int64)
+        prices = np.array([[high[1], low[1]] for high, low in turns])
+        return Extremes(times[:, 0], prices[:, 0], times[:, 1], prices[:, 1])
+
+    def _known(self, midnight: int, coins: list[int], unit: int | None) -> list[_Best]:
         # Those that are known up to the same day lack the same days: mostly one day, or all.
         lacking: dict[int, list[int]] = {}
-        for coin, _ in keys:
+        for coin in coins:
             known = self._kept.get((coin, unit))
             if known is None or known.until_ms != midnight:
                 since = known.until_ms if known and known.until_ms < midnight else 0
                 lacking.setdefault(since, []).append(coin)
         for since, some in lacking.items():
             self._learn(np.array(some), since, midnight, unit)
-        turns = [(best.high_turn, best.low_turn) for best in (self._kept[key] for key in keys)]
-        times = np.array([[high[0], low[0]] for high, low in turns], dtype=np.int64)
-        prices = np.array([[high[1], low[1]] for high, low in turns])
-        return Extremes(times[:, 0], prices[:, 0], times[:, 1], prices[:, 1])
+        return [self._kept[coin, unit] for coin in coins]
 
     def _learn(self, coins: Ints, since: int, midnight: int, unit: int | None) -> None:
         born = max(int(self._market.universe.born_ms[coins].min()), _FIRST_MS)
@@ -63,9 +71,9 @@ class Records:
         for coin, times, value in zip(coins.tolist(), midnights[which].tolist(), values.tolist(), strict=True):
             known = self._kept.get((coin, unit)) if since else None
             (high_ms, low_ms), (high, low) = times, value
-            if known and not high > known.high:
+            if known and (known.high >= high or math.isnan(high)):
                 high_ms, high = known.high_ms, known.high
-            if known and not low < known.low:
+            if known and (known.low <= low or math.isnan(low)):
                 low_ms, low = known.low_ms, known.low
             # The day after today's midnight is not over: until tomorrow it is left to who looks at the last 24 hours.
             is_settled = known and max(high_ms, low_ms, known.high_ms, known.low_ms) < known.until_ms
