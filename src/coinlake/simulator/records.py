@@ -15,6 +15,10 @@ from coinlake.simulator.paths import DAY_MS, ORIGIN_MS
 _FIRST_MS = ORIGIN_MS + DAY_MS
 
 
+_Turn = tuple[int, float]
+"""A moment, and a price."""
+
+
 class _Best(NamedTuple):
     """Of one coin until a midnight: the best midnights and their prices, and the best moments around these."""
 
@@ -23,8 +27,8 @@ class _Best(NamedTuple):
     high: float
     low_ms: int
     low: float
-    high_turn: tuple[int, float]
-    low_turn: tuple[int, float]
+    high_turn: _Turn
+    low_turn: _Turn
 
 
 class Records:
@@ -62,12 +66,15 @@ class Records:
         return [self._kept[coin, unit] for coin in coins]
 
     def _learn(self, coins: Ints, since: int, midnight: int, unit: int | None) -> None:
+        """Take the midnights after `since` (0: all) into account."""
         born = max(int(self._market.universe.born_ms[coins].min()), _FIRST_MS)
         first = since or min(born - born % DAY_MS + DAY_MS, midnight)
         midnights = np.arange(first, midnight + 1, DAY_MS)
         prices = self._market.worth(coins, midnights, unit)
         which = np.stack(most_and_least(prices), axis=1)
         values = np.take_along_axis(prices, which, axis=1)
+        best: dict[int, tuple[int, float, int, float]] = {}
+        unsettled: dict[int, list[int]] = {}
         for coin, times, value in zip(coins.tolist(), midnights[which].tolist(), values.tolist(), strict=True):
             known = self._kept.get((coin, unit)) if since else None
             (high_ms, low_ms), (high, low) = times, value
@@ -75,18 +82,24 @@ class Records:
                 high_ms, high = known.high_ms, known.high
             if known and (known.low <= low or math.isnan(low)):
                 low_ms, low = known.low_ms, known.low
-            # The day after today's midnight is not over: until tomorrow it is left to who looks at the last 24 hours.
-            is_settled = known and max(high_ms, low_ms, known.high_ms, known.low_ms) < known.until_ms
-            if known and is_settled and (high_ms, low_ms) == (known.high_ms, known.low_ms):
-                turns = known.high_turn, known.low_turn
+            best[coin] = high_ms, high, low_ms, low
+            # The day after the last midnight was not over: it is looked at again.
+            is_settled = known and (high_ms, low_ms) == (known.high_ms, known.low_ms)
+            if known and is_settled and max(high_ms, low_ms) < known.until_ms:
+                self._kept[coin, unit] = known._replace(until_ms=midnight)
             else:
-                around = [self._around(coin, at, midnight, unit) for at in (high_ms, low_ms)]
-                turns = (
-                    (int(around[0].high_ms[0]), float(around[0].high[0])),
-                    (int(around[1].low_ms[0]), float(around[1].low[0])),
-                )
-            self._kept[coin, unit] = _Best(midnight, high_ms, high, low_ms, low, *turns)
+                unsettled.setdefault(high_ms, []).append(coin)
+                unsettled.setdefault(low_ms, []).append(coin)
+        around = {at: self._around(some, at, midnight, unit) for at, some in unsettled.items()}
+        for coin in {coin for some in unsettled.values() for coin in some}:
+            high_ms, _, low_ms, _ = best[coin]
+            turns = around[high_ms][coin][0], around[low_ms][coin][1]
+            self._kept[coin, unit] = _Best(midnight, *best[coin], *turns)
 
-    def _around(self, coin: int, at: int, until: int, unit: int | None) -> Extremes:
-        times = self._market.turns([coin], max(at - DAY_MS, _FIRST_MS), min(at + DAY_MS, until), unit)
-        return Extremes.of(times, self._market.worth([coin], times, unit))
+    def _around(self, coins: list[int], at: int, until: int, unit: int | None) -> dict[int, tuple[_Turn, _Turn]]:
+        """What coins cost most and least in the days before and after a midnight, by coin."""
+        times = self._market.turns(coins, max(at - DAY_MS, _FIRST_MS), min(at + DAY_MS, until), unit)
+        found = Extremes.of(times, self._market.worth(coins, times, unit))
+        high = zip(found.high_ms.tolist(), found.high.tolist(), strict=True)
+        low = zip(found.low_ms.tolist(), found.low.tolist(), strict=True)
+        return dict(zip(coins, zip(high, low, strict=True), strict=True))
