@@ -17,6 +17,7 @@ from coinlake.simulator.paths import DAY_MS, DAYS, ORIGIN_MS
 from coinlake.simulator.universe import YEAR_MS, Universe
 
 SEASON_DAYS, TURN_DAYS = 300.0, 10.0
+EXCITED_DAYS, GOING_DAYS = 60.0, 90.0
 CRASH_DAYS, RUN_DAYS, PEG_DAYS = 2.5, 45.0, 0.7
 """How long a crash, a run and the loss of a peg take to their ends."""
 FURTHEST_OFF = 0.1
@@ -148,6 +149,9 @@ def bursts(bursting: Hashes, times_ms: Ints) -> Floats:
     Args:
         bursting: [coins], a hash of each.
         times_ms: [1 or coins, n].
+
+    Returns:
+        [coins, n], or zeros that broadcast.
     """
     days = (times_ms - ORIGIN_MS) / float(DAY_MS)
     turn = np.floor_divide(days, TURN_DAYS).astype(np.int64)
@@ -156,6 +160,8 @@ def bursts(bursting: Hashes, times_ms: Ints) -> Floats:
     first, count = int(turn.min()) - 1, int(turn.max() - turn.min()) + 2
     if len(turn) == 1 and count < turn.size:  # what many moments share is drawn once
         drawn = _burst(bursting, np.arange(first, first + count)[None, :])
+        if not drawn[0].any():
+            return np.zeros((len(bursting), 1))
         both = [[part.take(turn[0] - back - first, axis=1) for part in drawn] for back in (0, 1)]
     else:
         drawn = _burst(bursting, np.concatenate([turn, turn - 1], axis=1))
@@ -189,12 +195,24 @@ def coming_and_going(universe: Universe, coins: Ints, times_ms: Ints) -> Floats:
         universe: everybody.
         coins: [k].
         times_ms: [1 or k, n].
+
+    Returns:
+        [k, n], or zeros that broadcast.
     """
+    if times_ms.size and _nothing_new(universe, coins, times_ms):
+        return np.zeros((len(coins), 1))
     age = (times_ms - universe.born_ms[coins, None]) / float(DAY_MS)
     left = (universe.died_ms[coins, None] - times_ms) / float(DAY_MS)
-    excited = np.where(universe.is_stable[coins, None], 0.0, 1.2 * within(1.0 - age / 60.0, 0.0, 1.0))
-    gone = within(1.0 - left / 90.0, 0.0, 1.0)
+    excited = np.where(universe.is_stable[coins, None], 0.0, 1.2 * within(1.0 - age / EXCITED_DAYS, 0.0, 1.0))
+    gone = within(1.0 - left / GOING_DAYS, 0.0, 1.0)
     return excited - np.where(universe.collapses[coins, None], 5.0 * gone * gone, 0.0)
+
+
+def _nothing_new(universe: Universe, coins: Ints, times_ms: Ints) -> bool:
+    """Whether all coins came long before these moments and are there for long after."""
+    first = int(universe.born_ms[coins].max()) + EXCITED_DAYS * DAY_MS
+    last = int(universe.died_ms[coins].min()) - GOING_DAYS * DAY_MS
+    return bool(first <= times_ms.min() and times_ms.max() <= last)
 
 
 def _tent(day: Floats, begins: Floats, up_days: Floats | float, down_days: Floats | float) -> Floats:
