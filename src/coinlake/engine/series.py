@@ -24,8 +24,8 @@ Kernel = Callable[[Arrays], Arrays]
 
 
 def arrays(engine: Engine, frame: Frame, order: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
-    """The columns of a frame as arrays, ordered, or in whatever order they come. Unknown numbers are NaN (integers are then floats), unknown texts
-    None; moments are in UTC.
+    """The columns of a frame as arrays, ordered, or in whatever order they come. Unknown numbers are NaN (integers are
+    then floats), unknown texts None; moments are in UTC.
     """
     return columns(engine.relation(frame), order)
 
