@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from coinlake.engine import engine
 from coinlake.engine.series import arrays, frame_of
 from coinlake.gold import market
+from coinlake.gold.analyze import ITSELF
 
 FIRST = np.datetime64(date(2022, 1, 1))
 DAYS = 6
@@ -51,8 +52,12 @@ def made(daily: dict[str, NDArray[Any]], ranks: list[tuple[str, int, float]] | N
         "gold.indicators": frame_of(duck, said),
         "silver.markets": seen,
         "silver.global_market": duck.frame(_moments({"observed_at": np.array([], dtype=np.int64), **whole})),
+        ITSELF: frame_of(duck, {name: np.array([], dtype=_DTYPES.get(name, float)) for name in market.CARRIES}),
     }
     return arrays(duck, market.build(read, (), duck), ("day",))
+
+
+_DTYPES: dict[str, Any] = {"day": "datetime64[D]", "universe_is_seen": bool}
 
 
 def _moments(columns: dict[str, NDArray[Any]]) -> Any:
