@@ -19,6 +19,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from coinlake import catalog
 from coinlake.engine import engine
 from coinlake.gold import indicators
 from coinlake.gold.analyze import analyze, make
@@ -218,4 +219,39 @@ def test_a_peak_that_was_corrected_long_ago_is_not_carried_by_rows_that_rest_on_
 @pytest.mark.slow(seconds=5)
 def test_a_peak_that_lies_before_what_is_read_is_carried(tmp_path: Path) -> None:
     rows = at_ends("ethereum", [10.0, 90.0, *(10.0 + number % 7 for number in range(LONG - 2))])
+    assert brought_up(tmp_path, rows[:-1], rows[-1:]) == []
+
+
+@pytest.mark.slow(seconds=5)
+def test_a_coin_that_comes_back_after_years_is_in_another_unit_whatever_is_read(tmp_path: Path) -> None:
+    away = at_ends("ethereum", [10.0] * 100)
+    back = [daily_point(end_of(LONG - number), 1000.0, coin_id="ethereum") for number in (2, 1)]
+    bitcoin = at_ends("bitcoin", [10.0 + number % 3 for number in range(LONG)])
+    assert brought_up(tmp_path, [*away, *bitcoin[:-1]], [bitcoin[-1], *back]) == []
+    table = catalog.table("gold.indicators")
+    lake = Lake.at(str(tmp_path))
+    units = {row["day"]: row["is_break"] for row in stored(lake, table) if row["coin_id"] == "ethereum"}
+    assert [day for day, is_break in units.items() if is_break] == [end_of(LONG - 2).date() - D]
+    assert {row["peak_usd"] for row in stored(lake, table) if row["day"] >= end_of(LONG - 2).date() - D} == {
+        1000.0,
+        12.0,
+    }
+
+
+@pytest.mark.slow(seconds=5)
+def test_what_is_read_of_a_coin_has_no_hole_where_bitcoin_was_corrected_long_ago(tmp_path: Path) -> None:
+    """Its peak lies between the days that rest on bitcoin's and those before its own newest."""
+    prices = [10.0 + number % 3 for number in range(LONG)]
+    prices[400] = 80.0
+    bitcoin, ether = at_ends("bitcoin", prices), at_ends("ethereum", prices)
+    corrected = daily_point(end_of(20), 11.5, coin_id="bitcoin")
+    assert brought_up(tmp_path, [*bitcoin[:-1], *ether[:-1]], [corrected, ether[-1]]) == []
+
+
+@pytest.mark.slow(seconds=5)
+def test_a_coin_that_closes_every_fourth_day_forgets_its_seed_within_what_is_read(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    prices = 1e4 * np.exp(np.cumsum(random.normal(-0.002, 0.02, LONG)))
+    last = (LONG - 1) // 4 * 4
+    rows = [daily_point(end_of(number), float(prices[number]), coin_id="ethereum") for number in range(0, last + 1, 4)]
     assert brought_up(tmp_path, rows[:-1], rows[-1:]) == []

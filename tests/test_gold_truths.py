@@ -46,8 +46,6 @@ def day_of(number: int) -> date:
 
 
 LAST = day_of(DAYS - 1)
-COUNTS_COINS = ("gold.health",)
-"""Tables that count the coins followed, so that one more is one more on every day of its past."""
 OF_COINS = ("coin_id", "coin_a", "coin_b")
 
 
@@ -126,7 +124,6 @@ def changed(tables: Sequence[Table], before: Rows, after: Rows, cut: date) -> li
         table.name
         for table in tables
         if table.dated_by
-        and not (added and table.name in COUNTS_COINS)
         and differing(table, *(_until(table, rows[table.name], cut, added) for rows in (before, after)))
     ]
 

@@ -410,6 +410,17 @@ def test_pieces_become_one_commit_and_of_each_only_the_rows_that_are_meant(lake:
     assert (lake.version(DAYS), opened(lake, DAYS).transaction_version("silver.notes")) == (1, 4)
 
 
+def test_files_are_compressed_and_numbers_have_no_dictionary(tmp_path: Path) -> None:
+    lake = Lake.at(str(tmp_path))
+    lake.replace(DAYS, days(("a", "2022-01-01", 1.0), ("a", "2022-01-02", 2.0)), {})
+    with connect() as con:
+        for uri in opened(lake, DAYS).file_uris():
+            found = con.sql(f"select path_in_schema, compression, encodings from parquet_metadata('{uri}')").fetchall()
+            assert {compression for _, compression, _ in found} == {"SNAPPY"}
+            told = {name: "DICTIONARY" in encodings for name, _, encodings in found}
+            assert not told["close_usd"] and told["coin_id"]
+
+
 def test_a_piece_that_breaks_the_contract_leaves_all_as_it_was(lake: Lake) -> None:
     lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {})
     twice = days(("b", "2022-01-02", 1.0), ("b", "2022-01-02", 1.0))

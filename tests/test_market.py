@@ -103,6 +103,17 @@ def test_the_universe_ends_where_a_tenth_of_the_ranks_is_missing(ranks: tuple[fl
     assert ours["universe_coins"][0] == (members or 3)
 
 
+def test_a_day_is_not_seen_where_a_coin_on_its_list_has_no_day_here() -> None:
+    """It may be fetched later, and then the day is another."""
+    listed = [("bitcoin", 0, 1.0), ("ether", 0, 2.0), ("later", 0, 3.0)]
+    before = made(coins({"bitcoin": [60.0], "ether": [30.0], "other": [5.0]}), listed)
+    after = made(coins({"bitcoin": [60.0], "ether": [30.0], "other": [5.0], "later": [10.0]}), listed)
+    for ours, is_seen, members in ((before, False, 2), (after, True, 3)):
+        assert bool(ours["universe_is_seen"][0]) is is_seen
+        assert bool(ours["survivorship_biased"][0]) is not is_seen
+        assert ours["universe_coins"][0] == members
+
+
 def test_a_day_that_is_ranked_against_one_whose_universe_was_not_seen_says_so_for_a_year() -> None:
     days = 370
     looks = [(name, day, rank) for day in range(1, days) for name, rank in (("bitcoin", 1.0), ("ether", 2.0))]

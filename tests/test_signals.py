@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from coinlake.gold import signals
 from coinlake.gold.rules import idea, rules
-from coinlake.gold.rules.mean_reversion import stance, volatility_7d
+from coinlake.gold.rules.mean_reversion import WINDOW_DAYS, stance
 from coinlake.gold.rules.momentum import places
 from coinlake.gold.rules.rule import Days, Fired, Rule, never
 from coinlake.gold.rules.words import usd
@@ -40,6 +40,7 @@ def table(days: int, coin: str = "bitcoin", first: int = 0, **given: Any) -> Col
         "is_ranked": np.ones(days, dtype=bool),
         "close_usd": np.full(days, 100.0),
         "volatility_30d": np.full(days, 0.8),
+        "log_return_1d": np.full(days, 0.04),
         "days_since_peak": np.full(days, 100),
         "bollinger_upper_20d": np.full(days, 110.0),
         "bollinger_lower_20d": np.full(days, 90.0),
@@ -163,7 +164,12 @@ def test_what_has_not_converged_fires_nothing(rule: str, flag: str) -> None:
 @pytest.mark.parametrize("rule", sorted({*BY_HAND} - {"volatility_regime", "mean_reversion"}))
 def test_a_coin_that_stands_still_fires_nothing(rule: str) -> None:
     columns, expected = BY_HAND[rule]
-    assert not any(fired(rule, {**columns, "volatility_30d": np.full(len(expected), 0.01)}))
+    still = np.full(len(expected), 5e-4)
+    assert not any(fired(rule, {**columns, "log_return_1d": still}))
+    still[::2] = np.nan
+    unknown = np.full(len(expected), np.nan)
+    assert not any(fired(rule, {**columns, "log_return_1d": still, "volatility_30d": unknown})), "though days lack"
+    assert not any(fired(rule, {**columns, "log_return_1d": unknown})), "nor one of which no return is known"
 
 
 @pytest.mark.parametrize("rule", sorted(BY_HAND))
@@ -206,7 +212,7 @@ def test_the_stance_against_the_average_is_buy_under_it_sell_over_it_and_else_wa
 def test_the_volatility_of_a_week_counts_days_and_stays_within_a_coin() -> None:
     one = table(9, log_return_1d=[np.nan, *[0.01] * 7, 0.03], first=0)
     other = table(2, "ether", log_return_1d=[np.nan, 0.02])
-    found = volatility_7d(Days(together(one, other)))
+    found = Days(together(one, other)).volatility(WINDOW_DAYS)
     assert np.isnan(found[[0, 9]]).all()
     assert found[[7, 8, 10]] == pytest.approx(
         np.sqrt(365 * np.array([0.01**2, (6 * 0.01**2 + 0.03**2) / 7, 0.02**2])), rel=1e-12
@@ -242,9 +248,7 @@ def test_nine_coins_have_no_tenth_and_pegs_are_not_ranked() -> None:
     returns = np.tile(np.linspace(-0.2, 0.2, 9)[:, None], (1, 2))
     returns[3, 1] = 9.0
     assert not any(fired("momentum", market(returns)))
-    pegs = together(
-        market(returns), *(table(2, f"peg-{n}", volatility_30d=[0.0, 0.0], return_30d=[0, 0]) for n in "ab")
-    )
+    pegs = together(market(returns), *(table(2, f"peg-{n}", log_return_1d=[0.0, 0.0], return_30d=[0, 0]) for n in "ab"))
     assert not any(fired("momentum", pegs))
 
 
@@ -291,6 +295,7 @@ def test_momentum_compares_the_coins_of_the_days_list_and_else_says_that_it_know
     assert of_the_fifth(listed, listed) == [False]
     assert of_the_fifth(listed - {"coin-05"}, listed) == [], "who was not on the list is not compared"
     assert of_the_fifth(listed, listed - {"coin-05"}) == [], "nor who was not there the day before"
+    assert of_the_fifth(listed | {"unfetched"}, listed) == [True], "one on the list is not here, and may come"
 
 
 # What every rule keeps to --------------------------------------------------------------------------------------------

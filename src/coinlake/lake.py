@@ -505,7 +505,9 @@ def _properties(table: Table) -> WriterProperties:
     """Groups small enough to be left out one by one, and no dictionary for numbers, which hardly repeat."""
     numbers = [name for name, column in table.columns.items() if column.type is Type.FLOAT64]
     plain = ColumnProperties(dictionary_enabled=False)
-    return WriterProperties(max_row_group_size=_ROW_GROUP, column_properties=dict.fromkeys(numbers, plain))
+    return WriterProperties(
+        compression="SNAPPY", max_row_group_size=_ROW_GROUP, column_properties=dict.fromkeys(numbers, plain)
+    )
 
 
 _ARROW = {

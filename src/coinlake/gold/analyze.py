@@ -215,7 +215,7 @@ def _where(source: Table, definition: Definition, scope: Scope | None, as_of: da
     known = known_at(as_of) if source.is_observations else "true"
     if scope is None or source.dated_by is None:
         return known
-    its = scope.with_coins(definition.companions) if "coin_id" in source.columns else scope.everyone()
+    its = scope.joined().with_coins(definition.companions) if "coin_id" in source.columns else scope.everyone()
     if not source.is_observations:
         return its.predicate(source.dated_by, definition.lookback_days)
     return f"{known} and ({its.moments(source.dated_by, definition.lookback_days)})"

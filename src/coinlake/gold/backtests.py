@@ -127,6 +127,10 @@ def _judged(row: Row, q_value: float) -> Row:
     return {"has_edge": bool(better), "verdict": verdict(row, q_value)}
 
 
+BETTER, WORSE = "did better than holding", "did worse than holding"
+"""How the verdicts begin that luck does not explain."""
+
+
 def verdict(row: Row, q_value: float) -> str:
     """What a careful person would say of a row."""
     by = f"{_points(row['excess_return'])} a year against holding ({_points(row['excess_low'])} to "
@@ -134,8 +138,7 @@ def verdict(row: Row, q_value: float) -> str:
     if row["trades"] < MINIMUM_TRADES:
         return f"too few trades to judge ({row['trades']} closed): {by}"
     if q_value < CERTAIN:
-        better = "did better than holding" if row["excess_return"] > 0 else "did worse than holding"
-        return f"{better}, beyond what luck explains: {by}"
+        return f"{BETTER if row['excess_return'] > 0 else WORSE}, beyond what luck explains: {by}"
     return f"no evidence of an edge: {by}"
 
 

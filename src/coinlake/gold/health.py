@@ -39,7 +39,7 @@ from coinlake.gold.indicators import TABLE as INDICATORS
 from coinlake.gold.market import TABLE as MARKET
 from coinlake.gold.market_summary import TABLE as SUMMARY
 from coinlake.gold.signals import TABLE as SIGNALS
-from coinlake.table import Column, Date, Float64, Int64, String, Table, Timestamp
+from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table, Timestamp
 
 SILVER = {
     "silver.prices": "observed_at",
@@ -79,11 +79,16 @@ TABLE = Table(
         "known_at": Column(
             Timestamp, "when silver first heard of anything after the day had ended", "UTC", required=True
         ),
-        "newest_day": Column(Date, "newest day up to this one that has rows"),
+        "newest_day": Column(Date, "newest of the 30 days up to this one that has rows"),
         "days_behind": Column(Int64, "days from that one to this", "days", between=(0, None)),
         "hours_behind": Column(Float64, "from the end of that day to `known_at`", "hours"),
         "rows": Column(Int64, "rows of the day; null for a table without days", "rows", between=(0, None)),
-        "days_missing": Column(Int64, "of the 30 days up to this one, those without a row", "days", between=(0, 30)),
+        "days_missing": Column(
+            Int64,
+            "of the 30 days up to this one, those without a row since the first that has one",
+            "days",
+            between=(0, 30),
+        ),
         "coins": _coins("coins that have a row"),
         "coins_expected": _coins("coins that had one within the 30 days before"),
         "coins_missing": _coins("of these, the coins that have none and could have one"),
@@ -97,6 +102,9 @@ TABLE = Table(
         "stale": Column(Int64, "rows that repeat the one before in everything", "rows", between=(0, None)),
         "credits": Column(
             Int64, "of `silver.runs`: credits that the runs of the day after used", "credits", between=(0, None)
+        ),
+        "survivorship_biased": Column(
+            Boolean, "whether it counts the coins followed now, which one may join with its past", required=True
         ),
         "provisional": Column(Int64, "closes that stand in until the finished one", "rows", between=(0, None)),
     },
@@ -367,13 +375,13 @@ class _Known:
     def facts(self, name: str, held: _Held, lately: NDArray[np.bool_], day: int) -> Row:
         """One day of a dated table."""
         rows = held.counts["rows"]
-        before = np.flatnonzero(rows[: day + 1])
-        recent = rows[max(day + 1 - EXPECTED_DAYS, int(before[0]) if len(before) else day) : day + 1]
-        newest = int(before[-1]) if len(before) else None
+        begins = day + 1 - EXPECTED_DAYS
+        there = begins + np.flatnonzero(rows[begins : day + 1])
+        missing = int((rows[there[0] : day + 1] == 0).sum()) if len(there) else None
         return {
-            **self.about(name, day, None if newest is None else self.days[newest].item()),
+            **self.about(name, day, self.days[there[-1]].item() if len(there) else None),
             "rows": int(rows[day]),
-            "days_missing": None if name in (SIGNALS.name, CORRELATIONS.name) else int((recent == 0).sum()),
+            "days_missing": None if name in (SIGNALS.name, CORRELATIONS.name) else missing,
             **self._of_coins(name, held.there[:, day], lately[:, day], day),
             **{each: held.counts[each][day] for each in ("outliers", "stale") if "flags" in COLUMNS[name]},
             **({"provisional": held.counts["provisional"][day]} if name == DAILY.name else {}),
@@ -381,7 +389,8 @@ class _Known:
 
     def of_undated(self, name: str, daily: _Held, day: int) -> Row:
         """How far a table without days reached when a day had ended."""
-        before = np.flatnonzero(daily.counts["rows"][: day + 1])
+        begins = day + 1 - EXPECTED_DAYS
+        before = begins + np.flatnonzero(daily.counts["rows"][begins : day + 1])
         newest = self.days[before[-1]].item() if len(before) else None
         if newest and name == BACKTESTS.name:
             newest = month_finished(newest)
@@ -411,6 +420,7 @@ class _Known:
             "newest_day": newest,
             "days_behind": newest and max((of_day - newest).days, 0),
             "hours_behind": (self.heard[heard].item() - ended) / timedelta(hours=1) if ended else None,
+            "survivorship_biased": "coin_id" in COLUMNS[name],
             "_heard": heard + 1,
             "rejects": sum(refused.values()),
             "rejects_by_rule": json.dumps(refused, sort_keys=True),
@@ -448,7 +458,7 @@ def _against(name: str, row: Row) -> list[str]:
         return _against_reach(name, row)
     if not row["rows"]:
         newest = row["newest_day"]
-        return [f"no row for the day, the newest is of {newest}" if newest else "no row up to this day"]
+        return [f"no row for the day, the newest is of {newest}" if newest else "no row in 30 days"]
     coins = row.get("coins_expected")
     found = [_missing(row)] if coins and _many(row["coins_missing"], coins, MISSING_SHARE) else []
     if "outliers" in row:

@@ -7,10 +7,11 @@ days. The recursive values (EMA, MACD, RSI, ATR, ADX) go on over a gap of up to 
 begin anew after a longer one; `…_converged` tells when the weight of the value they began with is under 0.001.
 
 `is_break` marks a price in a new unit: twenty times the one before, or five times while the market cap did not even
-double. Nothing is compared across it, for that rise is nobody's gain. A fall is always believed. Volatility is of log
-returns, with the sample's standard deviation and 365 days a year; Sharpe and Sortino are of daily returns, without a
-risk-free rate; Bollinger's bands and the z-score take the population's deviation. ATR and ADX rest on each day's high
-and low: `range_is_sampled` says that some of these come from sampled prices, so the true ranges were wider.
+double, or whatever it is after the coin was away for more than 1,000 days. Nothing is compared across it, for that rise
+is nobody's gain. Any other fall is believed. Volatility is of log returns, with the sample's standard deviation and 365
+days a year; Sharpe and Sortino are of daily returns, without a risk-free rate; Bollinger's bands and the z-score take
+the population's deviation. ATR and ADX rest on each day's high and low: `range_is_sampled` says that some of these come
+from sampled prices, so the true ranges were wider.
 """
 
 from __future__ import annotations
@@ -113,8 +114,11 @@ TABLE = Table(
     sorted_by=("coin_id", "day"),
 )
 
-LOOKBACK_DAYS = 1500
-"""Days before the first that are read: after so many, what a recursive value began with weighs under 1e-15."""
+LOOKBACK_DAYS = 3300
+"""Days before the first that are read: of a coin that closes every fourth day, the longest gap that is gone over, they
+are 825 observations, after which what a recursive value began with weighs under 1e-14, so that even the seed of a price
+that has since fallen to a thousandth is forgotten.
+"""
 CARRIES = ("coin_id", "day", "source", "peak_usd", "peak_day")
 """What a row needs of all days before these: the highest close."""
 CARRIES_BEFORE = LOOKBACK_DAYS // 2
@@ -128,6 +132,10 @@ COMPANIONS = BITCOINS
 
 LONG_GAP_DAYS = 4
 """Days from one observation to the next from which on recursive values begin anew."""
+AWAY_DAYS = 1000
+"""The same for prices: a coin that was away for longer has come back in another unit, as far as anyone can tell. Fewer
+than `LOOKBACK_DAYS` less `CARRIES_BEFORE`, so what was before a coin went is read, or is the last that is carried.
+"""
 LOST_AFTER_DAYS = 37
 """The same for windows: the longest has no use for a history with a longer gap."""
 COUNTED = 250
@@ -224,15 +232,17 @@ class _History:
         return reached & ~np.isnan(self.close)
 
 
-def _history(columns: Laid, grid: Grid) -> _History:
+def _history(columns: Laid, grid: Grid, seen_on: Sequence[int | None] = ()) -> _History:
+    """The series of a grid. `seen_on` says of each on which day (since 1970) it was last seen before them all."""
     close, high, low, cap, volume, sampled = (grid.lay(columns[name]) for name in _READ)
     place = np.broadcast_to(np.arange(grid.days), grid.shape)
     known = ~np.isnan(close)
     newest = np.maximum.accumulate(np.where(known, place, -1), axis=1)
     before = np.concatenate([np.full((len(close), 1), -1), newest[:, :-1]], axis=1)
     rise, cap_rise = (_over(each, before) for each in (close, cap))
-    is_break = known & ((rise >= NEW_UNIT) | ((rise >= PERHAPS_NEW_UNIT) & (cap_rise <= CAP_FOLLOWED)))
     gap = np.where(before < 0, grid.days + LOST_AFTER_DAYS, place - before)
+    is_break = (rise >= NEW_UNIT) | ((rise >= PERHAPS_NEW_UNIT) & (cap_rise <= CAP_FOLLOWED))
+    is_break = known & (is_break | (np.where(before < 0, _away(grid, seen_on), gap) > AWAY_DAYS))
     history = _History(
         grid, close, high, low, volume, sampled, is_break,
         run=_since(known & (is_break | (gap > LONG_GAP_DAYS))),
@@ -241,6 +251,13 @@ def _history(columns: Laid, grid: Grid) -> _History:
         log_return=np.full(grid.shape, np.nan),
     )  # fmt: skip
     return replace(history, log_return=np.log1p(_return(history, 1)))
+
+
+def _away(grid: Grid, seen_on: Sequence[int | None]) -> NDArray[np.int64]:
+    """By series and day, days since it was last seen before them all; none where it never was."""
+    seen = [grid.origin + grid.days if day is None else day for day in seen_on or [None] * grid.shape[0]]
+    away: NDArray[np.int64] = grid.origin + np.arange(grid.days) - np.array(seen, dtype=np.int64)[:, np.newaxis]
+    return away
 
 
 def _over(values: Floats, before: NDArray[np.int64]) -> Floats:
@@ -275,8 +292,8 @@ def _of_block(
     since: date | None,
 ) -> Laid:
     mine = {name: values[rows] for name, values in columns.items()}
-    history = _history({name: mine[name] for name in _READ}, grid)
-    names = [(mine["coin_id"][start], mine["source"][start]) for start in grid.starts]
+    known = [peaks.get((mine["coin_id"][start], mine["source"][start])) for start in grid.starts]
+    history = _history({name: mine[name] for name in _READ}, grid, [peak and peak[2] for peak in known])
     laid = {
         "is_break": history.is_break,
         **_averages(history),
@@ -284,7 +301,7 @@ def _of_block(
         **_risks(history),
         **_with_bitcoin(history, bitcoin),
         **_extremes(history),
-        **_peaks(history, [peaks.get(name) for name in names]),
+        **_peaks(history, known),
         **_recursives(history),
     }
     made = {**{name: mine[name] for name in (*SERIES, "day", "close_usd")}, **_of_rows(grid, laid)}
@@ -429,8 +446,9 @@ def _known_before(history: _History, series: int, unit: int, before: Peak | None
     if before is None:
         return -np.inf, 0
     peak, at, day = before
-    place = min(max(day - history.grid.origin, 0), history.grid.days - 1)
-    return (peak, at) if history.unit[series, place] == unit else (-np.inf, 0)
+    place = min(day - history.grid.origin, history.grid.days - 1)
+    known_in = int(history.unit[series, place]) if place >= 0 else 0
+    return (peak, at) if known_in == unit else (-np.inf, 0)
 
 
 def _units(history: _History) -> Iterator[tuple[int, int]]:

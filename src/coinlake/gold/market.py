@@ -3,7 +3,8 @@ lie apart, and how greedy it is.
 
 The universe of a day is who was there on that day: the coins of the market list that was seen on it, down to the rank
 by which a tenth of the ranks is missing, 250 at most. Where no list was seen, or the coins were chosen by name, the
-coins that the lake follows stand in (`universe_is_seen` is false): they may have been chosen for what happened later.
+coins that the lake follows stand in, and where one on the list has no day here, the others (`universe_is_seen` is
+false): they may have been chosen for what happened later.
 A row that rests on such a day, its own or one of the year that it is ranked against, says `survivorship_biased`; no
 other changes when a coin is added. Dead coins stay in the days they were in. Shares are of the coins for which the
 value is known; null where it is known of none.
@@ -291,10 +292,10 @@ def _believed(rows: Columns) -> Floats:
 
 
 def _universe(every: _Days, known: Universes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """By day, whether who was there is known of any coin; by row, whether the coin is in the day's universe."""
+    """By day, whether who was there is known, of every coin; by row, whether the coin is in the day's universe."""
     there = known.there(every["coin_id"], every["day"])
-    is_seen = every.count(there) > 0
-    stands_in = np.flatnonzero(~is_seen[every.number])
+    is_seen = every.count(known.complete(every["coin_id"], every["day"])) > 0
+    stands_in = np.flatnonzero(every.count(there)[every.number] == 0)
     cap = every["cap"][stands_in]
     order = stands_in[np.lexsort((np.where(np.isnan(cap), 1.0, -cap), every.number[stands_in]))]
     number = every.number[order]

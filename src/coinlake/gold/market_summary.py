@@ -137,7 +137,7 @@ def summarise(coin: Arrays) -> Arrays:
             f"average_{name}_usd": _one(_mean(coin["average_usd"][inside])),
             f"minimum_{name}_usd": _one(coin["low_usd"][inside].min()),
             f"maximum_{name}_usd": _one(coin["high_usd"][inside].max()),
-            f"return_{name}": _one(coin["close_usd"][-1] / start[0] - 1 if len(start) else np.nan),
+            f"return_{name}": _one(coin["close_usd"][-1] / start[0] - 1 if len(start) and start[0] > 0 else np.nan),
             f"days_known_{name}": np.array([inside.sum()], dtype=np.int64),
         }
     return made

@@ -72,6 +72,13 @@ class Scope:
         """These coins as well, over all of the days."""
         return self | Scope({coin: (self.first, self.last) for coin in coins}) if self else self
 
+    def joined(self) -> Scope:
+        """The same, and where every coin is named beside one, all of that coin's days between: what is read of it then
+        has no hole.
+        """
+        every = self.days.get(EVERY)
+        return self | Scope({coin: every for coin in self.days if every})
+
     def predicate(self, day: str = "day", before: int = 0) -> str:
         """SQL that is true for the rows of exactly these coins and days; of so many days before as well, if asked."""
         terms = [

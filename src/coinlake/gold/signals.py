@@ -86,14 +86,11 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
 
 
 def ranked(columns: Mapping[str, NDArray[Any]], known: Universes) -> dict[str, NDArray[np.bool_]]:
-    """Whether the universe of each row's day is known, and whether the coin is compared with others: those of the
-    universe where it is known, else all.
+    """Whether the universe of each row's day is known and all of it is here, and whether the coin is compared with
+    others: those on the list where there is one, else all.
     """
-    is_known = known.known(columns["day"])
-    return {
-        "is_universe_known": is_known,
-        "is_ranked": ~is_known | known.there(columns["coin_id"], columns["day"]),
-    }
+    coin, day = columns["coin_id"], columns["day"]
+    return {"is_universe_known": known.complete(coin, day), "is_ranked": ~known.listed(day) | known.there(coin, day)}
 
 
 def events(days: Days, of: Mapping[str, Rule]) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from coinlake.engine.series import typed
 from coinlake.gold.rules import rules
-from coinlake.gold.rules.mean_reversion import BUY, SELL, WAIT, WINDOW_DAYS, stance, volatility_7d
+from coinlake.gold.rules.mean_reversion import BUY, SELL, WAIT, WINDOW_DAYS, stance
 from coinlake.gold.rules.rule import QUIET, Days
 from coinlake.gold.rules.words import one_digit, percent, usd
 from coinlake.table import String
@@ -43,7 +43,7 @@ def stances(last: Columns, indicators: Columns, events: Columns) -> dict[str, ND
     newest = last["day"].max().item() if len(last["day"]) else None
     numbers: Columns = {
         "stance": stance(days),
-        "volatility": volatility_7d(days),
+        "volatility": days.volatility(WINDOW_DAYS),
         "rsi": days.converged("rsi_14d", "rsi_14d_converged"),
         "coarse": days.is_coarse,
     }

@@ -46,16 +46,30 @@ class Universes:
         there = order[_were_there(day[order], rank[order])]
         return Universes(numbers, np.unique(day[there]), np.sort(day[there] * len(numbers) + coin[there]))
 
-    def known(self, day: NDArray[Any]) -> NDArray[np.bool_]:
+    def listed(self, day: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether the list of each day is known."""
-        return np.isin(day.astype("datetime64[D]").astype(np.int64), self.days)
+        return np.isin(_number_of(day), self.days)
+
+    def complete(self, coin: NDArray[Any], day: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether the list of each row's day is known, and the rows hold every coin on it: one that lacks may be added
+        later, and what was told of the day would be another.
+        """
+        number = _number_of(day)
+        of_day, found = np.unique(number[self.there(coin, day)], return_counts=True)
+        days, wanted = np.unique(self.members // max(len(self.numbers), 1), return_counts=True)
+        place = np.searchsorted(of_day, days)
+        held = np.append(found, 0)[np.where(np.append(of_day, -1)[place] == days, place, len(found))]
+        return np.isin(number, days[held == wanted])
 
     def there(self, coin: NDArray[Any], day: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether each coin was on the list of its day."""
         number = _numbered(self.numbers, coin)
-        return np.isin(day.astype("datetime64[D]").astype(np.int64) * len(self.numbers) + number, self.members) & (
-            number >= 0
-        )
+        return np.isin(_number_of(day) * len(self.numbers) + number, self.members) & (number >= 0)
+
+
+def _number_of(day: NDArray[Any]) -> NDArray[np.int64]:
+    """Days since 1970."""
+    return day.astype("datetime64[D]").astype(np.int64)
 
 
 def _numbered(numbers: Mapping[str, int], coins: NDArray[Any]) -> NDArray[np.int64]:

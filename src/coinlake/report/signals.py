@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 
+from coinlake.gold.backtests import WORSE
 from coinlake.gold.rules import rules
 from coinlake.gold.trading import MINIMUM_TRADES
 from coinlake.report import words
@@ -46,7 +47,7 @@ def _card(rows: Rows, rule: str, events: Sequence[Row]) -> str:
     edge = has_edge(rows, rule)
     known = rules().get(rule)
     title = known.title if known else rule.replace("_", " ")
-    tag = "evidence of an edge" if edge else "no evidence"
+    tag = _tag(rows.verdicts.get((rule, ALL_COINS)))
     directions = sorted({str(event["direction"]) for event in events}, reverse=True)
     told = "".join(
         f'<p class="fine">Odds {"▲" if direction == "up" else "▼"} {_odds(rows.odds.get((rule, direction)))}. '
@@ -59,6 +60,13 @@ def _card(rows: Rows, rule: str, events: Sequence[Row]) -> str:
         f'<div class="card rule {"edge" if edge else "quiet"}"><h3><span>{escape(title)}</span>'
         f'<span class="tag">{tag}</span></h3>{told}{_verdict(rows, rule)}<ul>{lines}</ul></div>'
     )
+
+
+def _tag(verdict: Row | None) -> str:
+    """What the backtest says of a rule, in three words; what is worse beyond luck is no lack of evidence."""
+    if verdict and verdict["has_edge"]:
+        return "evidence of an edge"
+    return "worse than holding" if verdict and verdict["verdict"].startswith(WORSE) else "no evidence"
 
 
 def _odds(odds: Odds | None) -> str:

@@ -80,14 +80,20 @@ color:var(--faint);white-space:nowrap}
 footer{border-top:1px solid var(--rule);margin-top:36px;padding-top:18px;padding-bottom:48px;color:var(--soft);
 font-size:13px}
 footer p{margin:0 0 6px;max-width:86ch}
+.card:has(table){overflow-x:auto}
+@media screen and (max-width:900px){.far{display:none}.near{display:block;color:var(--soft);font-size:12.5px}}
 @media(max-width:900px){.cards{grid-template-columns:1fr 1fr}.two{grid-template-columns:1fr}.rules{columns:1}}
-@media(max-width:640px){main,header{padding-left:16px;padding-right:16px}.far{display:none}
-.near{display:block;color:var(--soft);font-size:12.5px}td.name,th.l{padding-left:0}
+@media(max-width:640px){main,header{padding-left:16px;padding-right:16px}
+td.name,th.l{padding-left:0}
 .facts td:first-child{width:auto;white-space:normal}
 .cards{gap:8px}.card{padding:12px}.kpi .value{font-size:21px}.lede{font-size:16px}
 .mood{grid-template-columns:1fr}.gauge{margin:0 auto}td,th{padding-left:10px}td .spark{width:64px}
 table{font-size:13.5px}}
-@media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--faint:#777;--rule:#ccc;
+@media(max-width:380px){main,header{padding-left:10px;padding-right:10px}.card{padding:10px 8px}table{font-size:12.5px}
+td,th,.two td{padding-left:6px}td.name{min-width:76px}td .spark,.two td .spark{width:48px}
+.cards{grid-template-columns:1fr}}
+@media print{.card:has(table){overflow:visible}
+:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--faint:#777;--rule:#ccc;
 --bed:#e5e5e5;--accent:#1f5fae;--up:#0b7a5c;--down:#b8412b;--warn:#000;--warnbed:#fff}
 @page{margin:14mm}body{font-size:10.5pt;-webkit-print-color-adjust:exact;print-color-adjust:exact}
 main,header{max-width:none;padding-left:0;padding-right:0}header{padding-top:0}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from coinlake.gold.rules.rule import QUIET, Days, Fired, Floats, Rule, saturating
+from coinlake.gold.rules.rule import QUIET, Days, Fired, Rule, saturating
 from coinlake.gold.rules.words import gain, usd
 
 FAR = 0.05
@@ -20,21 +20,10 @@ WINDOW_DAYS = 7
 BUY, SELL, WAIT = "BUY", "SELL", "WAIT"
 
 
-def volatility_7d(days: Days) -> Floats:
-    """Annualised volatility of the log returns known within seven days, taken around zero; unknown without one."""
-    squares, known = np.nan_to_num(days["log_return_1d"]) ** 2, ~np.isnan(days["log_return_1d"])
-    total, count = squares.copy(), known.astype(float)
-    for rows in range(1, min(WINDOW_DAYS, len(squares))):
-        later, earlier, apart = days.back(rows)
-        total[later] += np.where(apart < WINDOW_DAYS, squares[earlier], 0.0)
-        count[later] += np.where(apart < WINDOW_DAYS, known[earlier], False)
-    return np.asarray(np.sqrt(np.divide(365 * total, count, out=np.full(len(total), np.nan), where=count > 0)))
-
-
 def stance(days: Days) -> NDArray[np.int8]:
     """1 for BUY, -1 for SELL, 0 for WAIT, which is also the answer where something is not known."""
     away = days["close_usd"] - days["sma_7d"]
-    moves = (volatility_7d(days) >= QUIET) & ~days.is_coarse
+    moves = (days.volatility(WINDOW_DAYS) >= QUIET) & ~days.is_coarse
     return np.asarray((moves & (away < 0)).astype(np.int8) - (moves & (away > 0)).astype(np.int8))
 
 

@@ -14,6 +14,10 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 ONE_DAY = np.timedelta64(1, "D")
+MONTH_DAYS, YEAR_DAYS = 30, 365
+"""A coin is judged to move by the returns known within a month."""
+_APART = 2**20
+"""More days than any two can lie apart."""
 QUIET = 0.10
 """Annualised volatility below which a coin counts as standing still: half a percent a day, little more than what a
 round trip costs. Pegs stay below it, other coins above: the calmest month of bitcoin until 2022 had 13.5 %."""
@@ -55,8 +59,20 @@ class Days:
 
     @cached_property
     def moves(self) -> Flags:
-        """Where the coin is not known to stand still, and its price has the digits to say that it moves."""
-        return np.asarray(~(self["volatility_30d"] < QUIET) & ~self.is_coarse)
+        """Where the coin is known to move, by whatever returns of a month are known, and its price has the digits to
+        say so. (A window of 30 days would not do: of a coin that lacks two of them it is unknown for a month.)
+        """
+        return np.asarray((self.volatility(MONTH_DAYS) >= QUIET) & ~self.is_coarse)
+
+    def volatility(self, days: int) -> Floats:
+        """Annualised volatility of the log returns known within so many days, around zero; unknown without one."""
+        returns = self["log_return_1d"]
+        place = self._segment * _APART + self["day"].astype("datetime64[D]").astype(np.int64)
+        first = np.searchsorted(place, place - days, side="right")
+        count, squares = (np.r_[0.0, np.cumsum(each)] for each in (~np.isnan(returns), np.nan_to_num(returns) ** 2))
+        known, total = (each[1:] - each[first] for each in (count, squares))
+        found = np.sqrt(np.divide(YEAR_DAYS * np.maximum(total, 0.0), known, where=known > 0, out=np.zeros(len(place))))
+        return np.where(known > 0, found, np.nan)
 
     @cached_property
     def is_coarse(self) -> Flags:
