@@ -10,11 +10,9 @@ again and again. Parts are told from when objects landed and from the functions'
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +21,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT / "tests"), str(HERE)]
 
+from frame import about, keep  # noqa: E402
 from work import BEGAN_AT, DAYS, history  # noqa: E402
 
 from coinlake.answer import pack  # noqa: E402
@@ -90,7 +89,7 @@ def measured(folder: Path) -> list[dict[str, float]]:
 
 def main() -> None:
     """Measure, print a table, keep the figures; fail where it takes too long."""
-    busy = os.getloadavg()[0]
+    before = about()
     with TemporaryDirectory() as folder:
         rounds = measured(Path(folder))
     found: dict[str, Any] = {
@@ -103,15 +102,7 @@ def main() -> None:
     }
     for name, each in found.items():
         print(f"{each['median_s']:7.3f} s ({each['least_s']:.3f} to {each['most_s']:.3f})  {name}")
-    about = {
-        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
-        "load_before": round(busy, 1),
-        "at": f"{datetime.now(UTC):%Y-%m-%d}",
-        "coins": COINS,
-        "rounds": ROUNDS,
-        "results": found,
-    }
-    (HERE / "results" / "chain.json").write_text(json.dumps(about, indent=2) + "\n")
+    keep("chain", {"about": before, "coins": COINS, "rounds": ROUNDS, "results": found})
     if found["landed to the last gold table"]["median_s"] > LIMIT_S:
         sys.exit(f"it takes more than {LIMIT_S} s")
 

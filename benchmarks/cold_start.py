@@ -9,15 +9,15 @@ go to `benchmarks/results/cold_start.json`.
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from frame import about, keep
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -84,7 +84,7 @@ def compare(ours: tuple[str, Path, str], rival: tuple[str, Path, str]) -> dict[s
 
 def main() -> None:
     """Measure every function, print a table, keep the figures; fail where one starts too slowly."""
-    results = {}
+    before, results = about(), {}
     with TemporaryDirectory() as folder:
         subprocess.run([sys.executable, str(ROOT / "src" / "cloud_functions" / "bundle.py")], check=True)
         app, usual = Path(folder) / "app", Path(folder) / "usual"
@@ -101,12 +101,7 @@ def main() -> None:
     for title, each in results.items():
         print(f"{title}\n  {each['ours_s']:.2f} s against {each['usual_s']:.2f} s ({each['ratio_s']:.2f}x), ", end="")
         print(f"{each['ours_mib']:.0f} MiB against {each['usual_mib']:.0f} MiB ({each['ratio_mib']:.2f}x)")
-    about = {
-        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
-        "rounds": ROUNDS,
-        "results": results,
-    }
-    (HERE / "results" / "cold_start.json").write_text(json.dumps(about, indent=2) + "\n")
+    keep("cold_start", {"about": before, "rounds": ROUNDS, "results": results})
     worst = {name: max(each["ratio_s"], each["ratio_mib"]) for name, each in results.items()}
     beyond = [name for name, ratio in worst.items() if ratio > LIMIT]
     print(f"more than {LIMIT} of the usual: {', '.join(beyond) or 'none'}; the limit is for importing")

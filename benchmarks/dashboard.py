@@ -8,7 +8,6 @@ to benchmarks/results/dashboard.json.
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
+
+from frame import about, keep  # noqa: E402
 
 import goldlake  # noqa: E402
 from pages import PAGES, browser, served, settled  # noqa: E402
@@ -39,6 +40,7 @@ LIMITS |= {"another page, s": 0.7, "another coin, s": 0.7, "sent for a page, MB"
 
 def main() -> None:
     """Measure, tell, keep."""
+    before = about()
     with tempfile.TemporaryDirectory() as folder:
         gold = goldlake.make(Path(folder))
         empty = Path(folder) / "empty.py"
@@ -51,7 +53,7 @@ def main() -> None:
         ):
             found = measured(chrome, {"our page": ours, "empty page": bare, "empty page with our settings": tuned})
     tell(found)
-    (ROOT / "benchmarks" / "results" / "dashboard.json").write_text(json.dumps(found, indent=2) + "\n")
+    keep("dashboard", {"about": before, "results": found})
 
 
 def measured(chrome: Any, served_at: dict[str, str]) -> dict[str, float]:

@@ -1,0 +1,109 @@
+"""Whether what was made is the same: before anything is told of how fast it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+from work import lake_at
+
+from coinlake import catalog
+from coinlake.table import Table, Type
+
+ALLOWED = 1e-7
+"""How far a rival's value may lie from ours: of an amount in USD relative to the close, of anything else relative to
+its value, or as it is where that is under one. Rivals' running moments lose some digits of what hardly moves.
+"""
+MOST_ROWS = 2_000_000
+"""Most rows that are compared one by one; of more, those of every so many-th coin."""
+
+
+class DisagreementError(Exception):
+    """A rival's result is not ours."""
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    con.execute("set enable_progress_bar = false")
+    return con
+
+
+def _ours(con: duckdb.DuckDBPyConnection, lake: Path, name: str, as_name: str) -> Table:
+    table = catalog.table(f"gold.{name}")
+    lake_at(lake).attach(con, table, as_name)
+    return table
+
+
+def same(one: Path, other: Path, *names: str) -> str:
+    """Two lakes' tables hold the same rows, to the last bit."""
+    found = []
+    for name in names:
+        con = _connect()
+        for place, lake in (("one", one), ("other", other)):
+            table = _ours(con, lake, name, place)
+        found.append(_demand_equal(con, table, name))
+    return f"the same to the last bit: {', '.join(found)}"
+
+
+def copied(lake: Path, out: Path, *names: str) -> str:
+    """Parquet files hold a lake's tables, to the last bit."""
+    found = []
+    for name in names:
+        con = _connect()
+        table = _ours(con, lake, name, "one")
+        con.execute(f"create temp view other as from read_parquet('{out / name}.parquet')")
+        found.append(_demand_equal(con, table, name))
+    return f"the same to the last bit: {', '.join(found)}"
+
+
+def _demand_equal(con: duckdb.DuckDBPyConnection, table: Table, name: str) -> str:
+    columns = ", ".join(f'"{column}"' for column in table.columns)
+    asked = f"select count(*), bit_xor(hash({columns})), sum(hash({columns}) % 1000003) from "
+    one, other = (con.sql(asked + each).fetchall()[0] for each in ("one", "other"))
+    if one != other:
+        raise DisagreementError(f"gold.{name} is not the same: {one[0]:,} rows and {other[0]:,}")
+    return f"{one[0]:,} rows of gold.{name}"
+
+
+def agree(lake: Path, out: Path, *names: str) -> str:
+    """A rival's Parquet files hold a lake's rows, and each of its columns agrees with ours."""
+    return "; ".join(_agree(lake, out, name, False) for name in names)
+
+
+def agree_where_known(lake: Path, out: Path, name: str) -> str:
+    """The same, of a rival that knows less: what it does not know is not compared."""
+    return _agree(lake, out, name, True)
+
+
+def _agree(lake: Path, out: Path, name: str, may_know_less: bool) -> str:
+    con = _connect()
+    table = _ours(con, lake, name, "ours")
+    con.execute(f"create temp view theirs as from read_parquet('{out / name}.parquet')")
+    columns = [each for each in con.table("theirs").columns if each not in ("coin_id", "day")]
+    rows = [con.sql(f"select count(*) from {each}").fetchall()[0][0] for each in ("ours", "theirs")]
+    every = max(1, -(-rows[0] // MOST_ROWS))
+    apart = [_apart(table, each, may_know_less) for each in columns]
+    joined = f"ours join theirs using (coin_id, day) where hash(coin_id) % {every} = 0"
+    compared, *worst = con.sql(f"select count(*), {', '.join(apart)} from {joined}").fetchall()[0]
+    wrong = [
+        f"{each} by {far}" for each, far in zip(columns, worst, strict=True) if far is not None and not far <= ALLOWED
+    ]
+    if rows[0] != rows[1] or wrong or (every == 1 and compared != rows[0]):
+        raise DisagreementError(f"{out.name}, gold.{name}: {rows[0]:,} and {rows[1]:,} rows; {'; '.join(wrong)}")
+    return f"{len(columns)} columns of {compared:,} rows of gold.{name} within {ALLOWED:.0e}"
+
+
+def _apart(table: Table, name: str, may_know_less: bool) -> str:
+    """SQL: how far a column's values lie from each other at the most; infinity where one is known and the other not."""
+    column = table.columns[name]
+    ours, theirs = f'ours."{name}"', f'theirs."{name}"'
+    unlike = f"{theirs} is not null and {ours} is null"
+    if not may_know_less:
+        unlike += f" or {theirs} is null and {ours} is not null"
+    if column.type is not Type.FLOAT64:
+        return f"max(case when {unlike} or {ours} <> {theirs} then 'inf'::double else 0 end)"
+    against = "ours.close_usd" if column.unit == "USD" else f"greatest(abs({ours}), 1)"
+    if name in ("volume_24h_usd", "market_cap_usd"):
+        against = f"greatest(abs({ours}), 1)"
+    return f"max(case when {unlike} then 'inf'::double else abs({ours} - {theirs}) / {against} end)"
