@@ -16,7 +16,7 @@ PYTEST = pytest -n 4 --dist worksteal
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL = help
-.PHONY: help demo run dashboard test check infra-check bench bundle browser e2e docs lock clean
+.PHONY: help demo run dashboard test check infra-check bench bench-large bundle browser e2e docs lock clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,13 @@ check: $(READY) $(CHECKOV)/.ready ## all that must hold: style, types, layers, e
 infra-check: $(READY) $(CHECKOV)/.ready ## what must hold of infra/: fmt, validate, test, plan, apply, destroy, checkov
 	$(PYTEST) tests/test_infra.py
 
-bench: $(READY) ## how fast the main job is beside its rivals; the figures go to benchmarks/results/
-	python benchmarks
+bench: $(READY) ## how fast and how large it is beside its rivals: into benchmarks/results/, then docs/performance.md
+	python benchmarks $(ARGS)
+	python benchmarks/performance.py
+
+bench-large: $(READY) ## the same of 500 and 5,000 coins over ten years, and of 365 days one after the other: hours
+	python benchmarks --large $(ARGS)
+	python benchmarks/performance.py
 
 bundle: $(READY) ## the functions' source for Google Cloud: dist/coinlake-functions.zip
 	@python src/cloud_functions/bundle.py
