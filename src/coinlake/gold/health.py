@@ -104,7 +104,7 @@ TABLE = Table(
             Int64, "of `silver.runs`: credits that the runs of the day after used", "credits", between=(0, None)
         ),
         "survivorship_biased": Column(
-            Boolean, "whether it counts the coins followed now, which one may join with its past", required=True
+            Boolean, "whether it rests on a count of the coins followed now, which one may join", required=True
         ),
         "provisional": Column(Int64, "closes that stand in until the finished one", "rows", between=(0, None)),
     },
@@ -138,6 +138,8 @@ COLUMNS = {
 }
 COIN_BY_COIN = ("silver.prices", DAILY.name, INDICATORS.name)
 """Tables whose days are fetched coin by coin: of them some may be unavailable."""
+COUNT_NO_COINS = (RUNS, "silver.global_market")
+"""Tables whose days are the same however many coins are followed."""
 MISSING_SHARE, OUTLIER_SHARE, STALE_SHARE, NAMED = 0.1, 0.1, 0.5, 5
 COUNTED = ("rows", "outliers", "stale", "provisional")
 ODD = "jump_|spike|zero"
@@ -420,7 +422,7 @@ class _Known:
             "newest_day": newest,
             "days_behind": newest and max((of_day - newest).days, 0),
             "hours_behind": (self.heard[heard].item() - ended) / timedelta(hours=1) if ended else None,
-            "survivorship_biased": "coin_id" in COLUMNS[name],
+            "survivorship_biased": name not in COUNT_NO_COINS,
             "_heard": heard + 1,
             "rejects": sum(refused.values()),
             "rejects_by_rule": json.dumps(refused, sort_keys=True),
