@@ -12,9 +12,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-COINS, YEARS = (100, 400, 1600), 3
+COINS, YEARS = (100, 400), 3
 ENGINES = (("duckdb", ""), ("spark", "local[1]"), ("spark", "local[2]"))
 TABLES = ("gold.daily", "gold.indicators", "gold.signals")
 MEMORY = 2**30
@@ -24,7 +24,9 @@ LOOKS_EVERY_S = 0.25
 
 
 def measured() -> Iterator[dict[str, Any]]:
-    """Of each size and engine: seconds, of these those until the first task, and gigabytes of all its processes."""
+    """Of each size and engine: seconds, of these those until the first task; of all its processes together gigabytes,
+    and seconds of computing, which a busy machine does not change as much.
+    """
     for coins in COINS:
         with tempfile.TemporaryDirectory() as folder:
             lake = f"{folder}/lake"
@@ -32,8 +34,12 @@ def measured() -> Iterator[dict[str, Any]]:
             fill = ("--into-silver", "--coins", str(coins), "--years", str(YEARS))
             _run(environ, "-m", "coinlake", "simulate", *fill)
             for engine, master in ENGINES:
-                said, peak = _run(environ, __file__, lake, engine, master)
-                yield {"coins": coins, "engine": engine, "master": master, **said, "gigabytes": round(peak / 2**30, 2)}
+                yield {
+                    "coins": coins,
+                    "engine": engine,
+                    "master": master,
+                    **_run(environ, __file__, lake, engine, master),
+                }
 
 
 def make_anew(root: str, name: str, master: str) -> dict[str, float]:
@@ -54,41 +60,48 @@ def make_anew(root: str, name: str, master: str) -> dict[str, float]:
     return {"begins_s": round(begins - began, 1), "seconds": round(time.monotonic() - began, 1)}
 
 
-def _run(environ: dict[str, str], *words: str) -> tuple[Any, int]:
-    """What a process says on stdout, as JSON, and the most memory that it and all that it began took at once."""
+def _run(environ: dict[str, str], *words: str) -> dict[str, Any]:
+    """What a process says on stdout, as JSON, and what it and all that it began took."""
     process = subprocess.Popen(
         [sys.executable, *words], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    peak = 0
+    peak, computed = 0.0, dict[int, float]()
     while process.poll() is None:
-        peak = max(peak, sum(_resident(each) for each in _family(process.pid)))
+        family = _family(process.pid)
+        peak = max(peak, sum(each.gigabytes for each in family.values()))
+        computed |= {pid: each.computed_s for pid, each in family.items()}
         time.sleep(LOOKS_EVERY_S)
     said = process.stdout.read() if process.stdout else ""
     if process.returncode:
         sys.exit(f"{' '.join(words)} failed")
-    return json.loads(said) if said.startswith("{") else None, peak
+    took = {"computed_s": round(sum(computed.values()), 1), "gigabytes": round(peak, 2)}
+    return {**(json.loads(said) if said.startswith("{") else {}), **took}
 
 
-def _family(pid: int) -> set[int]:
+class _Process(NamedTuple):
+    parent: int
+    computed_s: float
+    gigabytes: float
+
+
+def _family(pid: int) -> dict[int, _Process]:
     """A process and all that it began, or they did."""
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            continue
-    found, more = {pid}, True
+    every = {int(folder.name): found for folder in Path("/proc").glob("[0-9]*") if (found := _process(folder))}
+    found, more = {pid}, {pid}
     while more:
-        more = {child for child, parent in parents.items() if parent in found} - found
+        more = {child for child, each in every.items() if each.parent in found} - found
         found |= more
-    return found
+    return {each: every[each] for each in found if each in every}
 
 
-def _resident(pid: int) -> int:
+def _process(folder: Path) -> _Process | None:
+    """What the machine knows of a process; None where it has ended."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
+        stat = (folder / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    ticks, pages = int(stat[11]) + int(stat[12]), int(stat[21])
+    return _Process(int(stat[1]), ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 2**30)
 
 
 if __name__ == "__main__":
