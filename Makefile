@@ -10,8 +10,8 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(VENV)/bin/pip
 	$(VENV)/bin/uv
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" \
 	$(if $(UPGRADE),--upgrade) pyproject.toml
-# More workers than the two cores of a small machine: some tests mostly wait.
-PYTEST = pytest -n 3 --dist worksteal
+# Twice as many workers as a small machine has cores: many tests mostly wait.
+PYTEST = pytest -n 4 --dist worksteal
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 

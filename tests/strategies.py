@@ -19,10 +19,10 @@ IN_FULL = {"vs_currency": "usd", "precision": "full"}
 
 
 def examples(number: int, shrinks: bool = True) -> settings:
-    """So many examples here, twice as many where CI=true, or as many times as EXAMPLES says; one that is dear is shown
-    as found, not made small.
+    """So many examples, others in every run, or as many times as EXAMPLES says; one that is dear is shown as found, not
+    made small.
     """
-    many = number * int(os.environ.get("EXAMPLES") or ("2" if os.environ.get("CI") == "true" else "1"))
+    many = number * int(os.environ.get("EXAMPLES") or "1")
     phases = [phase for phase in Phase if shrinks or phase is not Phase.shrink]
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
     return settings(max_examples=many, phases=phases, suppress_health_check=slow)

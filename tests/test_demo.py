@@ -60,6 +60,22 @@ def test_a_demo_ends_with_gold_and_marks_its_lake_as_simulated(tmp_path: Path) -
     assert (tmp_path / "data-demo" / "bronze" / MARK).exists()
 
 
+@pytest.mark.parametrize("is_active", [True, False])
+def test_a_demo_says_to_activate_its_environment_where_that_is_needed(tmp_path: Path, is_active: bool) -> None:
+    shell = {"VIRTUAL_ENV": sys.prefix if is_active else ""}
+    code, out, err = ended(program(tmp_path, "demo", "--once", "--top", "2", "--days", "5", **shell))
+    assert code == 0, err
+    assert ("activate`:" in out.replace("\n", "")) == (not is_active and sys.prefix != sys.base_prefix)
+
+
+def test_a_practice_lake_is_never_behind_by_less_than_nothing(tmp_path: Path) -> None:
+    with running(Options(coins=5, rate=0, plan="keyless", now="2040-03-01T00:45:00Z", speed=0)) as simulator:
+        work_on(tmp_path, simulator.url, simulator.clock_url, 2, days="5").run()
+    code, out, err = ended(program(tmp_path, "status", "--json", "--lake", "lake"))
+    assert code == 0, err
+    assert 0 <= json.loads(out)["hours_behind"] < 24
+
+
 def test_a_demo_refuses_a_lake_of_a_real_market(tmp_path: Path) -> None:
     answer = tmp_path / "data-demo/bronze/coingecko/global/date=2022-02-01/x.jsonl.gz"
     answer.parent.mkdir(parents=True)

@@ -46,8 +46,6 @@ def day_of(number: int) -> date:
 
 
 LAST = day_of(DAYS - 1)
-NOT_OF_THE_DAY = {"gold.health": ("known_at", "hours_behind")}
-"""Columns that tell when one looked, which a cut changes by its nature."""
 COUNTS_COINS = ("gold.health",)
 """Tables that count the coins followed, so that one more is one more on every day of its past."""
 OF_COINS = ("coin_id", "coin_a", "coin_b")
@@ -138,12 +136,7 @@ def _coins(rows: Rows, cut: date) -> set[str]:
 
 
 def _until(table: Table, rows: list[Row], cut: date, added: set[str]) -> list[Row]:
-    left_out = NOT_OF_THE_DAY.get(table.name, ())
-    return [
-        {name: value for name, value in row.items() if name not in left_out}
-        for row in rows
-        if row[str(table.dated_by)] <= cut and not _compares(row, added)
-    ]
+    return [row for row in rows if row[str(table.dated_by)] <= cut and not _compares(row, added)]
 
 
 def _compares(row: Row, added: set[str]) -> bool:

@@ -14,6 +14,7 @@ from coinlake.duck import connect
 from coinlake.engine import engine
 from coinlake.gold import health
 from coinlake.gold.analyze import analyze
+from coinlake.health import gaps
 from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from test_gold import (
@@ -169,3 +170,10 @@ def test_a_table_without_days_is_told_of_every_day_and_held_where_it_lags(lake: 
     assert (lagging["verdict"], lagging["newest_day"], lagging["days_behind"]) == ("hold", DAY + D, 2)
     assert lagging["reason"] == f"it reaches to {DAY + D} only"
     assert rows["gold.backtests", DAY + 3 * D]["reason"] == "no month has ended yet"
+
+
+def test_status_tells_of_the_days_inside_a_coins_history_that_lack(lake: Lake) -> None:
+    observe(lake, *days("bitcoin", range(6)), *days("gappy", range(2)), *days("gappy", range(4, 5)))
+    observe(lake, *days("late", range(3, 6)))
+    bring_up(lake)
+    assert gaps(lake) == [{"coin_id": "gappy", "first_day": DAY + D, "last_day": DAY + 2 * D, "days": 2}]

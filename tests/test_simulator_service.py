@@ -7,8 +7,9 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -359,6 +360,28 @@ def test_one_symbol_may_be_that_of_many_coins(plain: tuple[Running, httpx.Client
     assert len(got(client, "/coins/markets", **USD, symbols=shared_by_some)) == 1
 
 
+def test_what_cost_most_and_least_holds_what_every_other_answer_tells(dirty: tuple[Running, httpx.Client]) -> None:
+    _, client = dirty
+    for row in got(client, "/coins/markets", **FULL, per_page="30"):
+        chart = f"/coins/{row['id']}/market_chart"
+        day = [price for _, price in got(client, chart, **FULL, days="1")["prices"]]
+        hours = [price for _, price in got(client, chart, **FULL, days="90")["prices"]]
+        days = [price for _, price in got(client, chart, **FULL, days="364", interval="daily")["prices"]]
+        assert row["low_24h"] <= min(day) and max(day) <= row["high_24h"], row["id"]
+        assert row["atl"] <= min(*days, row["low_24h"]) and max(*days, row["high_24h"]) <= row["ath"], row["id"]
+        assert row["atl"] <= min(hours) and max(hours) <= row["ath"], row["id"]
+
+
+def test_an_id_may_come_percent_encoded(plain: tuple[Running, httpx.Client]) -> None:
+    asked = "/market_chart?vs_currency=usd&days=7"
+    with closing(HTTPConnection(plain[0].url.split("/")[2])) as connection:
+        bodies = []
+        for id_ in ("sim-bitcoin", "sim%2Dbitcoin", "%73im-bitcoin"):
+            connection.request("GET", f"/api/v3/coins/{id_}{asked}")
+            bodies.append(connection.getresponse().read())
+    assert bodies[0] == bodies[1] == bodies[2] and b"prices" in bodies[0]
+
+
 def test_active_and_inactive_coins_are_listed_apart(dirty: tuple[Running, httpx.Client]) -> None:
     _, client = dirty
     active, gone = (set(ids(got(client, "/coins/list", status=each))) for each in ("active", "inactive"))
@@ -679,6 +702,11 @@ SHOWS: dict[str, tuple[str, dict[str, str], Any]] = {
     "rounding": (*MARKETS, lambda body: body[0]["current_price"] == round(body[0]["current_price"])),
     "mixed_types": (*MARKETS, lambda body: isinstance(body[0]["market_cap"], int)),
     "dirty_symbols": (*MARKETS, lambda body: any(row["symbol"] != row["symbol"].lower() for row in body)),
+    "page_drift": (
+        "/coins/markets",
+        {**USD, "per_page": "100", "page": "2"},
+        lambda body: [row["market_cap_rank"] for row in body] != list(range(101, 201)),
+    ),
     "space_loses_ids": (
         "/simple/price",
         {"ids": "sim-bitcoin, sim-ethereum", "vs_currencies": "usd"},
@@ -808,6 +836,25 @@ def test_a_schema_drifts_as_it_says_and_stays_so() -> None:
     }
     assert len(retyped) == 1
     assert all(isinstance(row[next(iter(retyped))], str | None) for row in drifted["retyped_field"])
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "names"),
+    [
+        ("/coins/sim-bitcoin/market_chart", {**FULL, "days": "30"}, ("prices", "market_caps", "total_volumes")),
+        ("/coins/sim-bitcoin/ohlc", {**USD, "days": "7"}, ()),
+    ],
+)
+def test_a_number_of_a_series_may_come_as_a_text_too(path: str, params: dict[str, str], names: tuple[str, ...]) -> None:
+    with asking() as (_, client):
+        usual = got(client, path, **params)
+    with asking(faults={"retyped_field": 1.0}) as (_, client):
+        drifted = got(client, path, **params)
+    pairs = [(drifted[name], usual[name]) for name in names] if names else [(drifted, usual)]
+    (retyped,) = [(now, then) for now, then in pairs if now != then]
+    for now, then in zip(*retyped, strict=True):
+        assert now[:-1] == then[:-1]
+        assert then[-1] is None or (isinstance(now[-1], str) and float(now[-1]) == then[-1])
 
 
 def test_faults_are_counted() -> None:

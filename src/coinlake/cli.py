@@ -546,12 +546,22 @@ def _tell_what_to_try(door: Door, lake: str, work: Workspace) -> None:
     shown = [dict(zip(names, to_json(list(row)), strict=True)) for row in rows.fetchall()]
     door.screen.show(grid(shown, "the ten largest coins of a SIMULATED market: nothing of it is real"))
     door.screen.show(
-        f"The lake is in {lake}. Try:\n"
+        f"The lake is in {lake}. Try{_once_activated()}:\n"
         f"  coinlake --lake {lake} status\n"
         f"  coinlake --lake {lake} tables\n"
         f"  coinlake --lake {lake} query \"select day, close_usd from gold.daily where coin_id = 'sim-bitcoin' "
         'order by day desc limit 7"'
     )
+
+
+def _once_activated() -> str:
+    """What has to be typed first where the program lies in a virtual environment that the shell knows nothing of."""
+    if sys.prefix == sys.base_prefix or os.environ.get("VIRTUAL_ENV") == sys.prefix:
+        return ""
+    place = Path(sys.prefix)
+    here = place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place
+    script = here / "Scripts" / "activate" if sys.platform == "win32" else here / "bin" / "activate"
+    return f", after `{'' if sys.platform == 'win32' else 'source '}{script}`"
 
 
 @_command("dashboard", frames=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from coinlake import catalog, upkeep
 from coinlake.bronze.kind import is_simulated
-from coinlake.duck import connect
+from coinlake.duck import glance
 from coinlake.errors import LakeError
 from coinlake.lake import Lake
 from coinlake.pipeline import answers_of, behind, endpoint_of, pending
@@ -58,7 +58,7 @@ def _one(lake: Lake, table: Table, sql: str) -> Any:
 
 
 def _all(lake: Lake, table: Table, sql: str) -> list[Any]:
-    con = connect()
+    con = glance()
     lake.attach(con, table, "looked_at")
     return con.sql(sql).fetchall()
 
@@ -78,7 +78,7 @@ def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
         "now": now,
         "market": "simulated" if is_simulated(lake.objects) else "real",
         "last_finished_day": last_day,
-        "hours_behind": _hours_behind(last_day, now),
+        "hours_behind": _hours_behind(last_day, _by_its_clock(lake, runs, now)),
         "tables": tables(lake),
         "gaps": gaps(lake),
         "not_asked_for": refused(runs, now),
@@ -116,11 +116,22 @@ def _hours_behind(last_day: date | None, now: datetime) -> float | None:
     return round((now - ended).total_seconds() / 3600, 1)
 
 
+def _by_its_clock(lake: Lake, runs: Iterable[Mapping[str, Any]], now: datetime) -> datetime:
+    """Now, or when its last run began where that is later: a simulated market may be ahead of the world."""
+    began: list[datetime] = [run["began_at"] for run in runs]
+    return max(now, *began) if began and is_simulated(lake.objects) else now
+
+
 def gaps(lake: Lake) -> list[dict[str, Any]]:
-    """Days missing inside a coin's history in `gold.daily`, as ranges."""
+    """Days missing inside a coin's history in `gold.daily`, as ranges.
+
+    The coins whose days are fewer than their span are found first: to put everyone's days in order takes long.
+    """
     sql = (
-        "select coin_id, day + 1 as first_day, next_day - 1 as last_day, next_day - day - 1 as days from ("
-        "select coin_id, day, lead(day) over (partition by coin_id order by day) as next_day from looked_at) "
+        "with lacking as (select coin_id from looked_at group by 1 having max(day) - min(day) + 1 > count(*)), "
+        "followed as (select coin_id, day, lead(day) over (partition by coin_id order by day) as next_day "
+        "from looked_at where coin_id in (from lacking)) "
+        "select coin_id, day + 1 as first_day, next_day - 1 as last_day, next_day - day - 1 as days from followed "
         "where next_day - day > 1 order by 1, 2"
     )
     names = ("coin_id", "first_day", "last_day", "days")

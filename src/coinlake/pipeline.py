@@ -428,7 +428,9 @@ def analyze_tables(
 
 
 def _tell(report: Report, number: int, of: int, name: str, pieces: int, of_pieces: int) -> None:
-    report(Progress("analyze", number, of, name if of_pieces == 1 else f"{name}, piece {pieces + 1} of {of_pieces}"))
+    """A table that is made in pieces is a step of its own: how long the others take says nothing about it."""
+    whole = of_pieces == 1
+    report(Progress("analyze", number, of, name) if whole else Progress(f"make {name}", pieces, of_pieces, "pieces"))
 
 
 def _analyze(

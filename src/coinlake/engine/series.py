@@ -23,9 +23,9 @@ Arrays = Mapping[str, NDArray[Any]]
 Kernel = Callable[[Arrays], Arrays]
 
 
-def arrays(engine: Engine, frame: Frame, order: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The columns of a frame as arrays, ordered. Unknown numbers are NaN (integers are then floats), unknown texts
-    None; moments are in UTC.
+def arrays(engine: Engine, frame: Frame, order: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+    """The columns of a frame as arrays, ordered, or in whatever order they come. Unknown numbers are NaN (integers are
+    then floats), unknown texts None; moments are in UTC.
     """
     return columns(engine.relation(frame), order)
 
@@ -34,7 +34,8 @@ def columns(rows: DuckDBPyRelation, order: Sequence[str]) -> dict[str, NDArray[A
     """The same of a relation."""
     types = dict(zip(rows.columns, map(str, rows.types), strict=True))
     select = ", ".join(f'"{name}"::{_READ_AS.get(kind, kind)} as "{name}"' for name, kind in types.items())
-    found: dict[str, Any] = rows.project(select).order(", ".join(order)).fetchnumpy()
+    chosen = rows.project(select)
+    found: dict[str, Any] = (chosen.order(", ".join(order)) if order else chosen).fetchnumpy()
     return {name: _plain(column, types[name]) for name, column in found.items()}
 
 

@@ -92,13 +92,22 @@ CERTAIN = 0.05
 """A corrected p-value below it counts as evidence."""
 
 
+COLUMNS = {
+    "gold.indicators": (
+        "coin_id",
+        "day",
+        *sorted({"close_usd", "is_break", "source", *(name for rule in rules().values() for name in rule.reads)}),
+    ),
+    "gold.signals": EVENT,
+}
+"""What is read of wide tables."""
+
+
 def build(
     read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, fee_bp: float = 10.0, slippage_bp: float = 5.0
 ) -> Frame:
     """One row a rule and coin that could trade for at least 30 days, and one a rule over them all."""
-    needed = sorted({"close_usd", "is_break", "source", *(name for rule in rules().values() for name in rule.reads)})
-    days = arrays(engine, read["gold.indicators"].select("coin_id", "day", *needed), ("coin_id", "day"))
-    events = arrays(engine, read["gold.signals"].select(*EVENT), ("coin_id", "day"))
+    days, events = (arrays(engine, read[name].select(*COLUMNS[name]), ("coin_id", "day")) for name in TABLE.reads)
     made = _tested(rows(days, events, (fee_bp, slippage_bp), rules()))
     columns = {name: typed(column.type, [row[name] for row in made]) for name, column in TABLE.columns.items()}
     return frame_of(engine, columns)

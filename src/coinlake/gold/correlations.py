@@ -41,6 +41,11 @@ TABLE = Table(
     sorted_by=("month_end", "window_days", "coin_a", "coin_b"),
 )
 LOOKBACK_DAYS = max(WINDOWS)
+COLUMNS = {
+    "gold.daily": ("coin_id", "day", "market_cap_usd"),
+    "gold.indicators": ("coin_id", "day", "log_return_1d"),
+}
+"""What is read of wide tables."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -52,8 +57,7 @@ def touched(scope: Scope, source: str) -> Scope:
 
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
     """The pairs at every month's end."""
-    caps = read["gold.daily"].select("coin_id", "day", "market_cap_usd")
-    returns = read["gold.indicators"].select("coin_id", "day", "log_return_1d")
+    caps, returns = (read[name].select(*columns) for name, columns in COLUMNS.items())
     rows = arrays(engine, caps.join(returns, on=["coin_id", "day"], how="inner"), ("day", "coin_id"))
     made = [pairs for end in _month_ends(rows["day"]) for pairs in at(rows, end)]
     whole = {

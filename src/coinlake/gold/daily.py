@@ -22,7 +22,7 @@ from datetime import timedelta
 import narwhals as nw
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import means
+from coinlake.engine.series import arrays, means
 from coinlake.spans import DAY_S, SPANS_S
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table, Timestamp
 
@@ -96,14 +96,9 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     """
     candles = _candles(read["silver.candles"])
     points = engine.held(_points(read, candles))
-    closes = engine.held(_closes(points))
-    days = (
-        closes.join(_seen(points), on=DAY, how="left")
-        .join(_average(points, engine), on=DAY, how="left")
-        .join(_candle_days(candles), on=DAY, how="left")
-        .join(_yesterday(closes), on=DAY, how="left")
-    )
-    return _preferred(_rows(days), sources)
+    days = engine.held(_days(points, engine))
+    whole = days.join(_candle_days(candles), on=DAY, how="left").join(_yesterday(days), on=DAY, how="left")
+    return _preferred(_rows(whole), sources, _has_several(points, engine))
 
 
 def _candles(candles: Frame) -> Frame:
@@ -141,6 +136,50 @@ def _points(read: Mapping[str, Frame], candles: Frame) -> Frame:
     return every.filter(~nw.col("price_usd").is_null()).with_columns(day=_day_of("observed_at"))
 
 
+def _days(points: Frame, engine: Engine) -> Frame:
+    """Per day its close, its extremes and its mean.
+
+    Of most days of a history nothing is known but the point that closes them: there is nothing to choose or to count.
+    """
+    is_finished = (nw.col("granularity") == "daily") & (
+        nw.col("observed_at") == nw.col("observed_at").dt.truncate("1d")
+    )
+    numbered = engine.held(points.with_columns(_alone=is_finished & (nw.len().over(*DAY) == 1)))
+    alone = numbered.filter(nw.col("_alone"))
+    others = numbered.filter(~nw.col("_alone"))
+    chosen = _closes(others).join(alone.select(DAY), on=DAY, how="anti")
+    several = chosen.join(_seen(others), on=DAY, how="left").join(_average(others, engine), on=DAY, how="left")
+    one = nw.lit(1, dtype=nw.Int64)
+    plain = alone.select(
+        *DAY,
+        **{name: nw.col(column) for name, column in _CLOSE.items()},
+        _close_rank=nw.lit(FINISHED, dtype=nw.Int64),
+        _high=nw.col("price_usd"),
+        _low=nw.col("price_usd"),
+        _observations=one,
+        _hours=one,
+        average_usd=nw.col("price_usd"),
+    )
+    return nw.concat([plain, several.select(plain.collect_schema().names())], how="vertical")
+
+
+def _has_several(points: Frame, engine: Engine) -> bool:
+    """Whether the points are of more sources than one."""
+    return len(arrays(engine, points.select("source").unique())["source"]) > 1
+
+
+_CLOSE = {
+    "close_usd": "price_usd",
+    "market_cap_usd": "market_cap_usd",
+    "volume_24h_usd": "volume_24h_usd",
+    "close_observed_at": "observed_at",
+    "close_bronze_object": "bronze_object",
+}
+"""By column of a day, the column of the observation that closes it."""
+FINISHED, CANDLE = -2, -1
+"""Ranks of the finished daily point and of a candle's end; of others it is how many seconds off midnight they are."""
+
+
 def _closes(points: Frame) -> Frame:
     """Per day the observation that closes it: the finished point, a candle's end, or what lies nearest to midnight."""
     midnight = nw.col("observed_at").dt.truncate("1d")
@@ -149,10 +188,10 @@ def _closes(points: Frame) -> Frame:
     placed = points.with_columns(_after_s=after_s, _midnight=midnight)
     rank = (
         nw.when(exact & (nw.col("granularity") == "daily"))
-        .then(nw.lit(-2))
+        .then(nw.lit(FINISHED))
         .otherwise(
             nw.when(exact & ~nw.col("granularity").is_in(["spot", "5m", "hourly"]))
-            .then(nw.lit(-1))
+            .then(nw.lit(CANDLE))
             .otherwise(nw.col("_after_s"))
         )
     )
@@ -163,19 +202,11 @@ def _closes(points: Frame) -> Frame:
         day=nw.col("_midnight").cast(nw.Date), _rank=(DAY_S - nw.col("_after_s")).cast(nw.Int64)
     )
     order = ["_rank", "observed_at", "granularity", "bronze_object"]
-    first = {
-        "close_usd": "price_usd",
-        "market_cap_usd": "market_cap_usd",
-        "volume_24h_usd": "volume_24h_usd",
-        "close_observed_at": "observed_at",
-        "close_bronze_object": "bronze_object",
-        "_close_rank": "_rank",
-    }
     # One window and not six ordered aggregates, each of which would sort. The column counted is none of the windows'.
     near = nw.concat([late, early], how="vertical").with_columns(_each=nw.lit(1))
     numbered = near.with_columns(_number=nw.col("_each").cum_count().over(*DAY, order_by=order))
-    chosen = {name: nw.col(column) for name, column in first.items()}
-    return numbered.filter(nw.col("_number") == 1).select(*DAY, **chosen)
+    first = {name: nw.col(column) for name, column in _CLOSE.items()}
+    return numbered.filter(nw.col("_number") == 1).select(*DAY, **first, _close_rank=nw.col("_rank"))
 
 
 def _seen(points: Frame) -> Frame:
@@ -189,6 +220,7 @@ def _seen(points: Frame) -> Frame:
             _observations=nw.col("observed_at").n_unique(),
             _hours=nw.col("_hour").n_unique(),
         )
+        .with_columns(nw.col("_observations", "_hours").cast(nw.Int64))
     )
 
 
@@ -265,7 +297,10 @@ def _flags() -> nw.Expr:
     return nw.concat_str(*flags, separator="").str.strip_chars(",")
 
 
-def _preferred(rows: Frame, sources: Sequence[str]) -> Frame:
+def _preferred(rows: Frame, sources: Sequence[str], are_several: bool) -> Frame:
+    """Of each coin's day the row of the source that comes first."""
+    if not are_several:
+        return rows.select(*TABLE.columns)
     place = nw.lit(len(sources))
     for number, source in reversed(list(enumerate(sources))):
         place = nw.when(nw.col("source") == source).then(nw.lit(number)).otherwise(place)

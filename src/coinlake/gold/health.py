@@ -2,10 +2,10 @@
 odd, and for the tables of gold a verdict, `serve` or `hold`, with its reason.
 
 One row a table and UTC day, of the last 400 days (of `silver.runs` how many runs asked the service something on the day
-after, and their credits); the newest row of a table is the verdict on the table. There is no
-clock in here: the last day is the last that had ended when silver last heard of anything (`known_at`, an answer or a
-run), so a lake that was not fed for a week is as healthy as it was; how old that is, the door tells. Once it is fed
-again, days that stayed empty are held.
+after, and their credits); the newest row of a table is the verdict on the table. There is no clock in here: the last
+day is the last that had ended when silver last heard of anything (an answer or a run), so a lake that was not fed for a
+week is as healthy as it was; how old that is, the door tells. Once it is fed again, days that stayed empty are held,
+and `known_at` says when that was.
 
 A coin is expected where it had a day within the 30 before, in this table (`gold.indicators`: in `gold.daily`); one that
 is gone for longer is no longer missed. Days that the service does not have, or the plan does not let us fetch, are
@@ -76,12 +76,12 @@ TABLE = Table(
         "day": Column(Date, "UTC day"),
         "verdict": Column(String, "whether to show it; null for silver", one_of=("serve", "hold")),
         "reason": Column(String, "why, in words; null for silver"),
-        "known_at": Column(Timestamp, "when silver last heard of anything", "UTC", required=True),
+        "known_at": Column(
+            Timestamp, "when silver first heard of anything after the day had ended", "UTC", required=True
+        ),
         "newest_day": Column(Date, "newest day up to this one that has rows"),
         "days_behind": Column(Int64, "days from that one to this", "days", between=(0, None)),
-        "hours_behind": Column(
-            Float64, "from the end of that day to `known_at`; of the table's newest row only", "hours"
-        ),
+        "hours_behind": Column(Float64, "from the end of that day to `known_at`", "hours"),
         "rows": Column(Int64, "rows of the day; null for a table without days", "rows", between=(0, None)),
         "days_missing": Column(Int64, "of the 30 days up to this one, those without a row", "days", between=(0, 30)),
         "coins": _coins("coins that have a row"),
@@ -134,6 +134,7 @@ MISSING_SHARE, OUTLIER_SHARE, STALE_SHARE, NAMED = 0.1, 0.1, 0.5, 5
 COUNTED = ("rows", "outliers", "stale", "provisional")
 ODD = "jump_|spike|zero"
 MOMENT = timedelta(microseconds=1)
+_NOBODY = np.zeros(1, dtype=bool)
 
 Row = dict[str, Any]
 Range = tuple[str, date, date, str]
@@ -166,7 +167,7 @@ def _by_day(name: str, frame: Frame, engine: Engine) -> dict[str, NDArray[Any]]:
     )
     summed = counted.group_by("coin_id", "day").agg(*(nw.col(each).sum() for each in COUNTED))
     whole = summed.with_columns(*(nw.col(each).cast(nw.Int64) for each in COUNTED))
-    return arrays(engine, whole, ("day", "coin_id"))
+    return arrays(engine, whole)
 
 
 def _one(condition: nw.Expr) -> nw.Expr:
@@ -277,27 +278,31 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     """One row a table and day, up to the last that had ended when silver last heard of anything."""
     asked = read[RUNS].filter((nw.col("calls") > 0) | (nw.col("unavailable").fill_null("[]") != "[]"))
     found = [*(read[name] for name in (*SILVER, "silver.rejects")), asked]
-    heard = nw.concat([each.select("fetched_at") for each in found])
-    heard = heard.select(known_at=nw.col("fetched_at").max())
-    moment = arrays(engine, heard, ("known_at",))["known_at"]
-    known_at = moment.astype("datetime64[us]").tolist()[0] if len(moment) else None
-    rows = list(_rows(read, engine, known_at)) if known_at else []
+    every = nw.concat([each.select("fetched_at") for each in found]).unique().with_columns(_each=nw.lit(1))
+    heard = engine.held(
+        every.select(known_at=nw.col("fetched_at"), _heard=nw.col("_each").cum_count().over(order_by="fetched_at"))
+    )
+    moments = arrays(engine, heard.select("known_at"), ("known_at",))["known_at"].astype("datetime64[us]")
+    rows = list(_rows(read, engine, moments)) if len(moments) else []
     given = [name for name in TABLE.columns if name != "known_at"]
     columns = {name: typed(TABLE.columns[name].type, [row.get(name) for row in rows]) for name in given}
+    columns["_heard"] = np.array([row["_heard"] for row in rows], dtype=np.int64)
     counts = [nw.col(name).cast(nw.Int64) for name, column in TABLE.columns.items() if column.type is Int64]
-    return frame_of(engine, columns).with_columns(counts).join(heard, how="cross").select(*TABLE.columns)
+    numbered = heard.with_columns(nw.col("_heard").cast(nw.Int64))
+    made = frame_of(engine, columns).with_columns(counts).join(numbered, on="_heard", how="inner")
+    return made.select(*TABLE.columns)
 
 
-def _rows(read: Mapping[str, Frame], engine: Engine, known_at: datetime) -> Iterator[Row]:
+def _rows(read: Mapping[str, Frame], engine: Engine, heard: NDArray[Any]) -> Iterator[Row]:
     found = {name: _by_day(name, read[name], engine) for name in (*SILVER, *(table.name for table in GOLD))}
-    last = _last_day(known_at, found[DAILY.name]["day"])
+    last = _last_day(heard[-1].item(), found[DAILY.name]["day"])
     days = np.datetime64(last, "D") + np.arange(1 - DAYS - EXPECTED_DAYS, 1)
     names = sorted({coin for each in found.values() for coin in each["coin_id"].tolist()})
     coins = {coin: number for number, coin in enumerate(names)}
     ranges = _ranges(read, engine)
     held = {name: _lay(each, coins, days) for name, each in found.items() if name not in UNDATED}
     first = min([*np.flatnonzero(held[DAILY.name].counts["rows"])[:1].tolist(), len(days) - 1])
-    known = _Known(days, names, ranges, _cannot(ranges, coins, days), _refused(read, engine), known_at, first)
+    known = _Known(days, names, ranges, _cannot(ranges, coins, days), _refused(read, engine), heard, first)
     asked = _asked(read, engine)
     for day in known.of(held[DAILY.name]):
         count, credits = asked.get(known.days[day].item(), (0, 0))
@@ -341,14 +346,16 @@ def _of_gold(
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known beside the tables themselves; `first` is the number of the first day in `gold.daily`."""
+    """What is known beside the tables themselves; `heard` are the moments at which silver heard of anything, in order,
+    `first` is the number of the first day in `gold.daily`.
+    """
 
     days: NDArray[Any]
     coins: Sequence[str]
     ranges: Sequence[Range]
     cannot: NDArray[np.bool_]
     refused: Mapping[tuple[str, date], Mapping[str, int]]
-    known_at: datetime
+    heard: NDArray[Any]
     first: int
 
     def of(self, held: _Held) -> Sequence[int]:
@@ -392,7 +399,7 @@ class _Known:
     def about(self, name: str, day: int, newest: date | None) -> Row:
         """What is told of every table."""
         of_day: date = self.days[day].item()
-        is_last = day == len(self.days) - 1
+        heard = int(np.searchsorted(self.heard, self.days[day] + np.timedelta64(1, "D")))
         refused: dict[str, int] = {}
         for each in sorted(BELOW[name]):
             for rule, count in self.refused.get((each, of_day), {}).items():
@@ -403,7 +410,8 @@ class _Known:
             "day": of_day,
             "newest_day": newest,
             "days_behind": newest and max((of_day - newest).days, 0),
-            "hours_behind": (self.known_at - ended) / timedelta(hours=1) if ended and is_last else None,
+            "hours_behind": (self.heard[heard].item() - ended) / timedelta(hours=1) if ended else None,
+            "_heard": heard + 1,
             "rejects": sum(refused.values()),
             "rejects_by_rule": json.dumps(refused, sort_keys=True),
         }
@@ -414,13 +422,13 @@ class _Known:
         if name == SIGNALS.name:
             return {"coins": int(there.sum())}
         lost = lately & ~there
-        cannot = self.cannot[:, day] if name in COIN_BY_COIN else np.zeros_like(there)
+        cannot = lost & self.cannot[:, day] if name in COIN_BY_COIN else _NOBODY
         missing = np.flatnonzero(lost & ~cannot)
         return {
             "coins": int(there.sum()),
             "coins_expected": int(lately.sum()),
             "coins_missing": len(missing),
-            "coins_unavailable": int((lost & cannot).sum()),
+            "coins_unavailable": int(cannot.sum()),
             **({"unavailable": self._unavailable(day)} if name in COIN_BY_COIN else {}),
             "_missing": [self.coins[each] for each in missing[:NAMED]],
         }

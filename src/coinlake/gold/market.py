@@ -140,6 +140,11 @@ _GLOBAL = {
     "ether_dominance_global": "ether_dominance_percent",
 }
 _RISKS = ("correlation_btc_30d", "volatility_30d", "volatility_90d")
+COLUMNS = {
+    "gold.daily": ("coin_id", "day", "close_usd", "market_cap_usd", "volume_24h_usd", "flags"),
+    "gold.indicators": ("coin_id", "day", *_OF_COIN, *_RISKS),
+}
+"""What is read of wide tables."""
 
 
 def touched(scope: Scope, source: str) -> Scope:
@@ -149,8 +154,7 @@ def touched(scope: Scope, source: str) -> Scope:
 
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, since: date | None = None) -> Frame:
     """One row for each day on which a coin closed, or of those from a day on."""
-    closes = read["gold.daily"].select("coin_id", "day", "close_usd", "market_cap_usd", "volume_24h_usd", "flags")
-    said = read["gold.indicators"].select("coin_id", "day", *_OF_COIN, *_RISKS)
+    closes, said = (read[name].select(*columns) for name, columns in COLUMNS.items())
     coins = arrays(engine, closes.join(said, on=["coin_id", "day"], how="left"), ("coin_id", "day"))
     lists = arrays(engine, read["silver.markets"].select(*LISTED), ("observed_at", "coin_id"))
     looks = arrays(engine, read["silver.global_market"].select("observed_at", *_GLOBAL.values()), ("observed_at",))

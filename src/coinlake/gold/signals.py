@@ -65,6 +65,7 @@ _COLUMNS = [
     "drawdown", "peak_usd", "days_since_peak",
 ]  # fmt: skip
 """What the rules look at."""
+COLUMNS = {"gold.indicators": tuple(_COLUMNS)}
 
 
 _DAY = "({moment} - interval 1 microsecond)::DATE"

@@ -45,12 +45,22 @@ def finish(x: Hashes) -> Hashes:
 
 def hashes(key: int, *parts: Any) -> Hashes:
     """One hash for each element of the broadcast `parts` (integers), all different functions for different keys."""
-    shape = np.broadcast_shapes(*(np.shape(part) for part in parts))
     state: Hashes = np.array([key & _MASK], dtype=np.uint64)
     for part in parts:
         numbers = np.atleast_1d(np.asarray(part, dtype=np.int64)).astype(np.uint64)
         state = finish((numbers + np.uint64(1)) * _GOLDEN ^ state)
-    return state.reshape(shape)
+    return state if any(np.ndim(part) for part in parts) else state.reshape(())
+
+
+def further(states: Hashes, part: Ints) -> Hashes:
+    """What `hashes` gives with one more part after those that gave `states`; both broadcast."""
+    return finish((part + 1).astype(np.uint64) * _GOLDEN ^ states)
+
+
+def within(x: Floats, low: float, high: float) -> Floats:
+    """Like `np.clip`, which takes its time where there is little to do."""
+    made: Floats = np.minimum(np.maximum(x, low), high)
+    return made
 
 
 def hash_of(key: int, *parts: int) -> int:
@@ -74,7 +84,12 @@ def key_of(seed: int, name: str) -> int:
 
 def uniform(key: int, *parts: Any) -> Floats:
     """A number from 0 up to but not 1 for each element of the broadcast parts."""
-    return (hashes(key, *parts) >> _11).astype(np.float64) * 2.0**-53
+    return to_uniform(hashes(key, *parts))
+
+
+def to_uniform(drawn: Hashes) -> Floats:
+    """The number from 0 up to but not 1 that is in each hash."""
+    return (drawn >> _11).astype(np.float64) * 2.0**-53
 
 
 def between(low: float, high: float, key: int, *parts: Any) -> Floats:

@@ -10,10 +10,9 @@ import numpy as np
 from coinlake.simulator.chance import Floats, Ints, between, key_of, uniform
 from coinlake.simulator.market import Points
 from coinlake.simulator.observed import Service
-from coinlake.simulator.paths import DAY_MS
-from coinlake.simulator.printing import Raw, floats, pairs, rounded, text
+from coinlake.simulator.paths import DAY_MS, MINUTE_MS
+from coinlake.simulator.printing import Raw, floats, number, pairs, rounded
 
-MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 FIVE_MINUTES_MS = 5 * MINUTE_MS
 GAP_BLOCK_DAYS = 64
@@ -170,10 +169,17 @@ def ohlc(
     moments = np.minimum(moments, now_ms)  # the running candle ends with the price of now
     prices = service.market.prices(coin, moments.ravel()).reshape(moments.shape)
     prices = prices * service.per_dollar(currency, moments)
-    rows = []
-    for closed, row in zip(closes.tolist(), prices, strict=True):
-        known = row[np.isfinite(row)]
-        if known.size:
-            values = (known[0], known.max(), known.min(), known[-1])
-            rows.append([closed, *(rounded(float(each), precision, least=2) for each in values)])
-    return Raw(text(rows))
+    known = np.isfinite(prices)
+    there = known.any(axis=1)
+    closes, prices, known = closes[there], prices[there], known[there]
+    first, last = known.argmax(axis=1), looks - 1 - known[:, ::-1].argmax(axis=1)
+    each = np.arange(len(closes))
+    high, low = np.where(known, prices, -np.inf).max(axis=1), np.where(known, prices, np.inf).min(axis=1)
+    columns = [
+        [number(rounded(value, precision, least=2)) for value in column.tolist()]
+        for column in (prices[each, first], high, low, prices[each, last])
+    ]
+    rows = zip(closes.tolist(), *columns, strict=True)
+    return Raw(
+        f"[{','.join(f'[{ms},{begins},{highest},{lowest},{ends}]' for ms, begins, highest, lowest, ends in rows)}]"
+    )

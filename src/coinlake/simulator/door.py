@@ -11,7 +11,7 @@ from http import HTTPStatus
 from io import BufferedIOBase
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import IO
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from coinlake.answer import to_moment
 from coinlake.errors import ConfigError
@@ -164,9 +164,9 @@ class _Handler(StreamRequestHandler):
             return False
         params = dict(parse_qsl(url.query, keep_blank_values=True))
         if method == "GET":
-            reply = self.service.get(url.path, url.query, params, headers)
+            reply = self.service.get(unquote(url.path), url.query, params, headers)
         elif method == "POST":
-            reply = self.service.post(url.path, params, _ms)
+            reply = self.service.post(unquote(url.path), params, _ms)
         else:
             reply = Reply(HTTPStatus.METHOD_NOT_ALLOWED, b"", {"Allow": "GET, POST"})
         if reply.is_dropped:

@@ -7,6 +7,7 @@ asking again gives the same.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from coinlake.simulator.chance import hashes, key_of, uniform
+from coinlake.simulator.printing import Raw
 from coinlake.simulator.traps import demanded
 
 TRANSPORT = {
@@ -35,7 +37,7 @@ TRANSPORT = {
 DRIFT = {
     "new_field": "every object has a field that nobody knows",
     "missing_field": "a field is missing in every object of the answer",
-    "retyped_field": "a number comes as a text in every object of the answer",
+    "retyped_field": "a number comes as a text in every object of the answer, in every point of a series",
 }
 FAULTS: Mapping[str, str] = {**TRANSPORT, **DRIFT}
 """Every kind of fault by its name, and what it does."""
@@ -113,6 +115,10 @@ class Faults:
 
     def drift(self, name: str, target: str, value: Any) -> Any:
         """An answer's value with its schema changed."""
+        if name == "retyped_field" and (series := _series(value)):
+            drawn = series[int(hashes(key_of(self._seed, f"drift {target}"), 0) >> 1) % len(series)]
+            drawn.text = _LAST_NUMBER.sub(r',"\1"]', drawn.text)
+            return value
         objects = list(_objects(value))
         if name == "new_field":
             for each in objects:
@@ -151,6 +157,16 @@ TOO_MANY = (
     b'{"status":{"error_code":429,"error_message":"You\'ve exceeded the Rate Limit. Please visit '
     b'https://www.coingecko.com/en/api/pricing to subscribe to our API plans for higher rate limits."}}'
 )
+
+
+_LAST_NUMBER = re.compile(r",(-?[0-9][^],]*)\]")
+"""The value of a point, the close of a candle."""
+
+
+def _series(value: Any) -> list[Raw]:
+    """The series of a chart or of candles, which have no fields."""
+    parts = value.values() if isinstance(value, dict) else [value]
+    return [each for each in parts if isinstance(each, Raw)]
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

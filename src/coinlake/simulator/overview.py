@@ -21,12 +21,12 @@ from coinlake.simulator.rows import IMAGES, image
 CHAINS = tuple(f"{PREFIX}{each}" for each in ("ethereum", "binance-smart-chain", "solana", "base"))
 
 
-def simple_price(ranking: Ranking, coins: Sequence[int], params: Mapping[str, str]) -> dict[str, Any]:
+def simple_price(service: Service, coins: Sequence[int], now_ms: int, params: Mapping[str, str]) -> dict[str, Any]:
     """What coins cost at their last updates: `{id: {"usd": …, "usd_market_cap": …, "last_updated_at": s}}`."""
-    service, chosen = ranking.service, np.array(coins, dtype=np.int64)
     if not coins:
         return {}
-    updated = service.updated_ms(chosen, ranking.now_ms)
+    chosen = np.array(coins, dtype=np.int64)
+    updated = service.updated_ms(chosen, now_ms)
     times = np.stack([updated, updated - DAY_MS], axis=1)
     found = service.points(chosen, times)
     asked = [each for each in params["vs_currencies"].lower().split(",") if each in CURRENCIES]

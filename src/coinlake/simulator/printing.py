@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any
 
 from coinlake.simulator.chance import Floats
@@ -35,7 +36,7 @@ def _scientific(value: float) -> tuple[str, str, str]:
 def text(value: Any) -> str:
     """Anything made of dicts, lists, texts, numbers, booleans and None."""
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return encode_basestring(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -43,10 +44,13 @@ def text(value: Any) -> str:
     if value is None or isinstance(value, float):
         return number(None if value is None else float(value))  # numpy's floats print themselves otherwise
     if isinstance(value, dict):
-        return "{" + ",".join(f"{text(str(key))}:{text(each)}" for key, each in value.items()) + "}"
+        return "{" + ",".join(f"{_key(str(key))}:{text(each)}" for key, each in value.items()) + "}"
     if isinstance(value, Raw):
         return value.text
     return "[" + ",".join(map(text, value)) + "]"
+
+
+_key = lru_cache(1024)(encode_basestring)
 
 
 class Raw:

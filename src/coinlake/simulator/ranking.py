@@ -1,4 +1,4 @@
-"""Who stands where at a moment: every coin that is there, by its market cap."""
+"""Who stands where at a whole minute: every coin that is there, by its market cap."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coinlake.simulator.chance import Floats, Ints
 from coinlake.simulator.majors import WRAPPED
@@ -14,25 +15,72 @@ from coinlake.simulator.observed import Service
 
 @dataclass(frozen=True)
 class Ranking:
-    """The coins there at a moment, with price, cap and volume of each in dollars.
+    """The coins there at a whole minute; what they cost, and who stands where, is found out when it is first asked for.
 
-    `order` is of places among `coins`, the largest first, those without a rank at the end; `rank` is 0 for these.
+    Prices, caps and volumes are in dollars, of each of `coins`. `order` is of places among `coins`, the largest first,
+    those without a rank at the end; `rank` is 0 for these.
     """
 
     service: Service
     now_ms: int
-    coins: Ints
-    price: Floats
-    cap: Floats
-    volume: Floats
-    order: Ints
-    rank: Ints
-    whole_rank: Ints
 
     @cached_property
-    def place(self) -> dict[int, int]:
-        """Where each coin is among `coins`."""
-        return {coin: place for place, coin in enumerate(self.coins.tolist())}
+    def coins(self) -> Ints:
+        """The coins."""
+        return self.service.market.active(self.now_ms)
+
+    @cached_property
+    def price(self) -> Floats:
+        """What each costs."""
+        prices: Floats = self.service.market.matrix(self.coins, [self.now_ms])[:, 0]
+        return prices
+
+    @cached_property
+    def cap(self) -> Floats:
+        """The cap of each, 0 where its supply is unknown."""
+        supplies = self.service.market.supplies(self.coins, [self.now_ms])[:, 0]
+        return np.where(self._unknown, 0.0, self.price * supplies)
+
+    @cached_property
+    def volume(self) -> Floats:
+        """What was traded of each in 24 hours."""
+        volumes: Floats = self.service.market.points(self.coins, [self.now_ms]).volume_24h_usd[:, 0]
+        return volumes
+
+    @cached_property
+    def order(self) -> Ints:
+        """Places by cap."""
+        return np.lexsort((self.coins, -self.cap, self._unranked))
+
+    @cached_property
+    def rank(self) -> Ints:
+        """The rank of each among those that have one."""
+        ranked = self.order[: len(self.coins) - int(self._unranked.sum())]
+        return _numbered(ranked, len(self.coins))
+
+    @cached_property
+    def whole_rank(self) -> Ints:
+        """The rank of each among all."""
+        return _numbered(np.lexsort((self.coins, -self.cap, self._unknown)), len(self.coins))
+
+    @cached_property
+    def _unknown(self) -> NDArray[np.bool_]:
+        return self.service.is_unknown(self.coins)
+
+    @cached_property
+    def _unranked(self) -> NDArray[np.bool_]:
+        wrapped = self.service.market.universe.sector[self.coins] == WRAPPED
+        unranked: NDArray[np.bool_] = self._unknown | wrapped & self.service.traps.springs("rehypothecated", self.coins)
+        return unranked
+
+    def has(self, coin: int) -> bool:
+        """Whether a coin is there."""
+        here = self.service.market.universe
+        return bool(here.born_ms[coin] <= self.now_ms < here.died_ms[coin])
+
+    def place(self, coin: int) -> int:
+        """Where a coin is among `coins`."""
+        return int(np.searchsorted(self.coins, coin))
 
     @cached_property
     def by_symbol(self) -> dict[str, list[int]]:
@@ -52,17 +100,8 @@ class Ranking:
         return found
 
 
-def ranking(service: Service, now_ms: int) -> Ranking:
-    """The ranking at a moment."""
-    coins = service.market.active(now_ms)
-    clean = service.market.points(coins, np.array([now_ms]))
-    price, cap, volume = clean.price_usd[:, 0], clean.cap_usd[:, 0], clean.volume_24h_usd[:, 0]
-    unknown = service.is_unknown(coins)
-    wrapped = (service.market.universe.sector[coins] == WRAPPED) & service.traps.springs("rehypothecated", coins)
-    order = np.lexsort((coins, -cap, unknown | wrapped))
-    rank, whole_rank = np.zeros(len(coins), dtype=np.int64), np.zeros(len(coins), dtype=np.int64)
-    ranked = order[~(unknown | wrapped)[order]]
-    rank[ranked] = np.arange(1, len(ranked) + 1)
-    by_cap = np.lexsort((coins, -cap, unknown))
-    whole_rank[by_cap] = np.arange(1, len(coins) + 1)
-    return Ranking(service, now_ms, coins, price, np.where(unknown, 0.0, cap), volume, order, rank, whole_rank)
+def _numbered(places: Ints, count: int) -> Ints:
+    """From 1 on in the order of places, 0 for those that are not among them."""
+    numbers = np.zeros(count, dtype=np.int64)
+    numbers[places] = np.arange(1, len(places) + 1)
+    return numbers

@@ -15,9 +15,9 @@ from coinlake.ids import SIMULATED as PREFIX
 from coinlake.simulator import charts, overview, refusals, rows
 from coinlake.simulator.majors import SECTORS
 from coinlake.simulator.observed import CURRENCIES, Service
-from coinlake.simulator.paths import DAY_MS, END_MS, ORIGIN_MS
+from coinlake.simulator.paths import DAY_MS, END_MS, MINUTE_MS, ORIGIN_MS
 from coinlake.simulator.plans import Plan, window_began
-from coinlake.simulator.ranking import Ranking, ranking
+from coinlake.simulator.ranking import Ranking
 
 PER_PAGE, MOST_PER_PAGE = 100, 250
 OHLC_DAYS = ("1", "7", "14", "30", "90", "180", "365")
@@ -58,8 +58,11 @@ class Router:
     def __init__(self, service: Service, plan: Plan) -> None:
         self.service = service
         self.plan = plan
-        # A ranking is the dearest part of many answers, and the same for all of one moment.
-        self._ranking = lru_cache(maxsize=2)(lambda now_ms: ranking(service, now_ms))
+        # A ranking is the dearest part of many answers. In a minute nobody comes, goes or is renamed.
+        self._of_minute = lru_cache(maxsize=2)(lambda minute: Ranking(service, minute * MINUTE_MS))
+
+    def _ranking(self, now_ms: int) -> Ranking:
+        return self._of_minute(now_ms // MINUTE_MS)
 
     def asked(self, path: str, params: Mapping[str, str], now_ms: int) -> Asked:
         """What is asked, as of the beginning of the edge's window.
@@ -118,9 +121,13 @@ class Router:
             params.get("include_rehypothecated") == "true",
         )
         per_page = min(_whole(params, "per_page", PER_PAGE), MOST_PER_PAGE)
-        first = (_whole(params, "page", 1) - 1) * per_page
+        page = _whole(params, "page", 1)
         standing = self._ranking(asked.now_ms)
-        return rows.rows(standing, self._chosen(standing, params, order)[first : first + per_page], wanted)
+        coins = self._chosen(standing, params, order)
+        if page > 1 and self.service.traps.hits("page_drift", page, asked.now_ms // rows.HOUR_MS):
+            earlier = self._ranking(asked.now_ms - rows.HOUR_MS)
+            coins = [coin for coin in self._chosen(earlier, params, order) if standing.has(coin)]
+        return rows.rows(standing, coins[(page - 1) * per_page : page * per_page], asked.now_ms, wanted)
 
     def _chosen(self, standing: Ranking, params: Mapping[str, str], order: str) -> list[int]:
         """The coins asked for, in order: of a category, by id, by name, by symbol, or all."""
@@ -138,7 +145,7 @@ class Router:
         """Coins by `ids`, `names` or `symbols`, in the order asked; None where none of these is given."""
         if "ids" in params:
             known = (self.service.names.coin(id_) for id_ in self._listed(params["ids"]))
-            return {coin: None for coin in known if coin is not None and coin in standing.place}
+            return {coin: None for coin in known if coin is not None and standing.has(coin)}
         for field, found in (("names", "by_name"), ("symbols", "by_symbol")):
             if field in params:
                 by, take = getattr(standing, found), params.get("include_tokens") == "all" and field == "symbols"
@@ -158,7 +165,8 @@ class Router:
         _demand(asked.params, "vs_currencies")
         _precision(asked.params)
         standing = self._ranking(asked.now_ms)
-        return overview.simple_price(standing, list(self._named(standing, asked.params) or {}), asked.params)
+        coins = list(self._named(standing, asked.params) or {})
+        return overview.simple_price(self.service, coins, asked.now_ms, asked.params)
 
     def _global(self, asked: Asked) -> Any:
         return overview.global_market(self._ranking(asked.now_ms))

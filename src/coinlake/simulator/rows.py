@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from coinlake.simulator.chance import Floats, Ints
 from coinlake.simulator.clock import iso
-from coinlake.simulator.market import Points
-from coinlake.simulator.observed import Service
-from coinlake.simulator.paths import DAY_MS, ORIGIN_MS
+from coinlake.simulator.market import Extremes, Points
+from coinlake.simulator.observed import FIAT, Service
+from coinlake.simulator.paths import DAY_MS, MINUTE_MS
 from coinlake.simulator.printing import floats, rounded
 from coinlake.simulator.ranking import Ranking
 
@@ -28,8 +28,6 @@ HORIZONS_MS = {
     "1y": 365 * DAY_MS,
 }
 IMAGES = "https://images.simulated.invalid/coins/images"
-_EXTREMES_EVERY = 8 * DAY_MS
-_LOOK_EVERY = HOUR_MS // 2
 _FDV, _MAX, _TOTAL, _ROI = range(4)
 
 
@@ -48,17 +46,21 @@ class Wanted:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is known of coins at their last updates, [coins] or [coins, n], in the currency wanted."""
+    """What is known of coins at their last updates, [coins] or [coins, n], in the currency wanted.
+
+    `day` are the extremes of the last 24 hours, `ever` those of all time.
+    """
 
     updated_ms: Ints
     now: Points
     day_before: Points
-    last_day: Floats
     past: dict[str, Floats]
     sparks: Floats
+    day: Extremes
+    ever: Extremes
 
 
-def rows(ranking: Ranking, coins: Sequence[int], wanted: Wanted) -> list[dict[str, Any]]:
+def rows(ranking: Ranking, coins: Sequence[int], now_ms: int, wanted: Wanted) -> list[dict[str, Any]]:
     """A row for each coin, in that order.
 
     Raises:
@@ -67,27 +69,27 @@ def rows(ranking: Ranking, coins: Sequence[int], wanted: Wanted) -> list[dict[st
     if not coins:
         return []
     service, chosen = ranking.service, np.array(coins)
-    seen = _look(service, chosen, ranking.now_ms, wanted)
+    seen = _look(service, chosen, now_ms, wanted)
     supplies = service.market.supplies(chosen, seen.updated_ms[:, None])[:, 0]
-    extremes = _extremes(service, chosen, ranking.now_ms, seen, wanted.currency)
-    return [
-        _row(ranking, coin, place, seen, float(supplies[place]), [each[place] for each in extremes], wanted)
-        for place, coin in enumerate(coins)
-    ]
+    return [_row(ranking, coin, place, seen, float(supplies[place]), wanted) for place, coin in enumerate(coins)]
 
 
 def _look(service: Service, coins: Ints, now_ms: int, wanted: Wanted) -> _Seen:
-    updated = service.updated_ms(coins, now_ms)
-    both = np.stack([updated, updated - DAY_MS], axis=1)
-    found, worth = service.points(coins, both), service.per_dollar(wanted.currency, both)
+    updated, unit = service.updated_ms(coins, now_ms), service.unit(wanted.currency)
+    # All that is asked of each coin alone is asked at once: it costs little more than a part of it.
+    turns = service.market.turns(coins, now_ms - DAY_MS, now_ms, unit)
+    times = np.concatenate([updated[:, None], updated[:, None] - DAY_MS, turns], axis=1)
+    found, worth = service.points(coins, times), service.per_dollar(wanted.currency, times)
     now, before = (Points(*(values[:, each] * worth[:, each] for values in _values(found))) for each in (0, 1))
+    day = Extremes.of(turns, (found.price_usd * worth)[:, 2:])
     back = np.array([HORIZONS_MS[name] for name in wanted.horizons], dtype=np.int64)
     then = _priced(service, coins, updated[:, None] - back, wanted.currency)
     past = {name: then[:, place] for place, name in enumerate(wanted.horizons)}
-    # Looks that all coins share cost far less than looks from each coin's own last update.
-    day = _priced(service, coins, _looks(now_ms), wanted.currency)
     sparks = _priced(service, coins, _sparks(now_ms) if wanted.sparkline else np.arange(0), wanted.currency)
-    return _Seen(updated, now, before, np.concatenate([day, now.price_usd[:, None]], axis=1), past, sparks)
+    old = service.records.until(now_ms, coins, unit)
+    rate = 1.0 if unit is not None else FIAT[wanted.currency]
+    ever = _furthest(day, replace(old, high=old.high * rate, low=old.low * rate))
+    return _Seen(updated, now, before, past, sparks, day, ever)
 
 
 def _priced(service: Service, coins: Ints, times: Ints, currency: str) -> Floats:
@@ -96,46 +98,35 @@ def _priced(service: Service, coins: Ints, times: Ints, currency: str) -> Floats
     return service.market.matrix(coins, times) * service.per_dollar(currency, times)
 
 
-def _looks(now_ms: int) -> Ints:
-    """Every whole half hour of the last 24 hours."""
-    first = now_ms // _LOOK_EVERY + 1 - DAY_MS // _LOOK_EVERY
-    return np.arange(first, now_ms // _LOOK_EVERY + 1) * _LOOK_EVERY
-
-
 def _sparks(now_ms: int) -> Ints:
     """Every whole hour of the last seven days."""
     return np.arange(now_ms // HOUR_MS - 167, now_ms // HOUR_MS + 1) * HOUR_MS
 
 
-def _extremes(service: Service, coins: Ints, now_ms: int, seen: _Seen, currency: str) -> tuple[Any, Any, Any, Any]:
-    """Highest and lowest prices ever and their moments: of a look every eighth day, and of the last 24 hours."""
-    first = int(service.market.universe.born_ms[coins].min())
-    start = ORIGIN_MS + (first - ORIGIN_MS) // _EXTREMES_EVERY * _EXTREMES_EVERY
-    grid = np.arange(start, now_ms - DAY_MS, _EXTREMES_EVERY)
-    old = _priced(service, coins, grid, currency)
-    prices = np.concatenate([old, seen.last_day], axis=1)
-    shared = np.concatenate([grid, _looks(now_ms)])
-    times = np.concatenate([np.broadcast_to(shared, (len(coins), shared.size)), seen.updated_ms[:, None]], axis=1)
-    known = np.isfinite(prices)
-    each = np.arange(len(coins))
-    high, low = np.where(known, prices, -1.0).argmax(axis=1), np.where(known, prices, np.inf).argmin(axis=1)
-    return prices[each, high], times[each, high], prices[each, low], times[each, low]
+def _furthest(one: Extremes, other: Extremes) -> Extremes:
+    """The higher highs and the lower lows of the two."""
+    high, low = ~(one.high <= other.high), ~(one.low >= other.low)
+    return Extremes(
+        np.where(high, one.high_ms, other.high_ms),
+        np.where(high, one.high, other.high),
+        np.where(low, one.low_ms, other.low_ms),
+        np.where(low, one.low, other.low),
+    )
 
 
-def _row(
-    ranking: Ranking, coin: int, place: int, seen: _Seen, supply: float, extremes: list[Any], wanted: Wanted
-) -> dict[str, Any]:
-    service, at = ranking.service, ranking.place[coin]
+def _row(ranking: Ranking, coin: int, place: int, seen: _Seen, supply: float, wanted: Wanted) -> dict[str, Any]:
+    service, at = ranking.service, ranking.place(coin)
     precision = wanted.precision
     if precision is None and not service.traps.hits("rounding", coin):
         precision = "full"
     name = service.names.of(coin, ranking.now_ms)
     price, cap, volume = (float(each[place]) for each in _values(seen.now))
     issued = _issued(service, coin, ranking.now_ms, price, 0.0 if cap == 0 else supply, supply)
-    if service.traps.hits("flipping", coin, ranking.now_ms // 60_000):
+    if service.traps.hits("flipping", coin, ranking.now_ms // MINUTE_MS):
         cap, volume = 0.0, volume * 0.3
     whole = _whole(service, coin)
-    high, high_ms, low, low_ms = (each.item() for each in extremes)
+    ever = seen.ever
+    high, low = float(ever.high[place]), float(ever.low[place])
     row = {
         "id": name.id,
         "symbol": name.symbol,
@@ -150,10 +141,10 @@ def _row(
         **{key: issued[key] for key in ("circulating_supply", "total_supply", "max_supply")},
         "ath": rounded(high, precision),
         "ath_change_percentage": _percent(price, high, 5),
-        "ath_date": iso(high_ms),
+        "ath_date": iso(int(ever.high_ms[place])),
         "atl": rounded(low, precision),
         "atl_change_percentage": _percent(price, low, 5),
-        "atl_date": iso(low_ms),
+        "atl_date": iso(int(ever.low_ms[place])),
         "roi": issued["roi"],
         "last_updated": iso(int(seen.updated_ms[place])),
     }
@@ -164,14 +155,13 @@ def _day(
     service: Service, coin: int, place: int, seen: _Seen, now: tuple[float, float], precision: str | None
 ) -> dict[str, Any]:
     """What happened in the last 24 hours; nothing is known where the coin is younger, or was not updated for long."""
-    looks = seen.last_day[place][np.isfinite(seen.last_day[place])]
     price, cap = now
     before, cap_before, _ = (float(each[place]) for each in _values(seen.day_before))
     if service.is_stale(np.array([coin]))[0]:
         before = cap_before = math.nan
     return {
-        "high_24h": rounded(float(looks.max()), precision) if looks.size else None,
-        "low_24h": rounded(float(looks.min()), precision) if looks.size else None,
+        "high_24h": rounded(float(seen.day.high[place]), precision),
+        "low_24h": rounded(float(seen.day.low[place]), precision),
         "price_change_24h": price - before,
         "price_change_percentage_24h": _percent(price, before, 5),
         "market_cap_change_24h": cap - cap_before,

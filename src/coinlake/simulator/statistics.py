@@ -27,6 +27,8 @@ FIRST, LAST = date(2014, 9, 17), date(2022, 2, 14)
 SEED, COINS, LARGEST = 7, 250, 25
 REAL_STABLE = ("tether", "usd-coin")
 REAL_MARKET = ("bitcoin", "ethereum")
+SIMULATED_STABLE = tuple(major.id for major in MAJORS if major.sector == STABLE)
+_PEGGED = "stablecoin"
 _FEWEST_DAYS = 300
 
 
@@ -95,19 +97,25 @@ def real(folder: Path) -> dict[str, Measures]:
 
 
 def simulated(market: Market) -> dict[str, Measures]:
-    """Measures of the largest coins of a market over the same days, by id or number; the short ones are left out."""
+    """Measures of the largest coins of a market, and of all its stablecoins, over the same days, by id or number; the
+    short ones are left out. Of the largest too few are stablecoins for a median to mean much.
+    """
     first = (FIRST - date(1970, 1, 1)).days + 1  # a day's close is the price at the midnight that ends it
     times = (first + np.arange((LAST - FIRST).days + 1)) * DAY_MS
     there = market.active(int(times[-1]))
     caps = market.points(there, times[-1:]).cap_usd[:, 0]
     largest = there[np.argsort(-caps, kind="stable")][:LARGEST]
-    closes = market.matrix(largest, times)
-    named = {_name(coin): row for coin, row in zip(largest.tolist(), closes, strict=True)}
+    pegged = there[market.universe.is_stable[there]]
+    chosen = np.union1d(largest, pegged)
+    closes = market.matrix(chosen, times)
+    named = {_name(market, coin): row for coin, row in zip(chosen.tolist(), closes, strict=True)}
     return _measured(named, market.prices(0, times))
 
 
-def _name(coin: int) -> str:
-    return MAJORS[coin].id if coin < len(MAJORS) else f"coin {coin}"
+def _name(market: Market, coin: int) -> str:
+    if coin < len(MAJORS):
+        return MAJORS[coin].id
+    return f"{_PEGGED if market.universe.is_stable[coin] else 'coin'} {coin}"
 
 
 def _measured(closes: Mapping[str, Floats], bitcoin: Floats) -> dict[str, Measures]:
@@ -117,8 +125,9 @@ def _measured(closes: Mapping[str, Floats], bitcoin: Floats) -> dict[str, Measur
 
 def groups(found: Mapping[str, Measures], stable: Iterable[str]) -> dict[str, Sequence[Measures]]:
     """Measures of bitcoin, of ether, of the stablecoins and of all others."""
-    pegged = [each for name, each in found.items() if name in stable]
-    others = [each for name, each in found.items() if name not in {*stable, *REAL_MARKET}]
+    is_pegged = {name: name in stable or name.startswith(_PEGGED) for name in found}
+    pegged = [each for name, each in found.items() if is_pegged[name]]
+    others = [each for name, each in found.items() if not is_pegged[name] and name not in REAL_MARKET]
     single = {name: [found[name]] for name in REAL_MARKET if name in found}
     return {**single, "stablecoins": pegged, "other coins": others}
 
@@ -127,7 +136,7 @@ def table(folder: Path) -> str:
     """Real and simulated measures side by side, as Markdown: medians, and quartiles where there are many."""
     sides = (
         groups(real(folder), REAL_STABLE),
-        groups(simulated(Market(SEED, COINS)), [major.id for major in MAJORS if major.sector == STABLE]),
+        groups(simulated(Market(SEED, COINS)), SIMULATED_STABLE),
     )
     lines = ["| | | real | simulated |", "| --- | --- | --- | --- |"]
     for group in sides[0]:

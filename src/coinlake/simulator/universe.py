@@ -1,19 +1,21 @@
 """Who is in the market: for every coin that ever was or will be, its traits, drawn from its number.
 
 The market has `places`; the coin of a place lives for some years, dies, and another is launched in its stead, so that
-the market is as large and as young at any moment. A coin's number is its place plus `places` times its generation.
+the market is as large and as young at any moment from 2014 on. A coin's number is its place plus `places` times its
+generation.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coinlake.simulator.chance import Floats, Ints, between, exp, key_of, lerp, normal, uniform
-from coinlake.simulator.majors import MAJORS, MEME, STABLE
-from coinlake.simulator.paths import DAY_MS, END_MS, ORIGIN_MS
+from coinlake.simulator.majors import MAJORS, MEME, STABLE, Major
+from coinlake.simulator.paths import DAY_MS, END_MS, MINUTE_MS, ORIGIN_MS
 
 YEAR_MS = 365 * DAY_MS
 NEVER_MS = 1 << 60
@@ -55,7 +57,7 @@ class Universe:
     def __len__(self) -> int:
         return len(self.sector)
 
-    @property
+    @cached_property
     def is_stable(self) -> NDArray[np.bool_]:
         """Which coins are pegged to the dollar."""
         stable: NDArray[np.bool_] = self.sector == STABLE
@@ -106,21 +108,32 @@ def universe(seed: int, places: int, lasting: bool = False) -> Universe:
 def _lives(key: int, coin: Ints, place: Ints, places: int, lasting: bool) -> tuple[Ints, Ints]:
     """When coins are listed and when they are gone."""
     first = ORIGIN_MS + (between(1.5, 6.0, key, place, 20) * YEAR_MS).astype(np.int64)
-    first -= first % 60_000
+    first -= first % MINUTE_MS
     if lasting:
         return first, np.full(len(coin), NEVER_MS)
+    generation = coin // places
     years = between(SHORTEST_YEARS, LONGEST_YEARS, key, place, 21)
-    starts = first + (coin // places * years * YEAR_MS).astype(np.int64) // 60_000 * 60_000
-    ends = starts + (years * YEAR_MS).astype(np.int64) - (between(0, 20, key, coin, 22) * DAY_MS).astype(np.int64)
-    lives = (starts < END_MS) & (place >= len(MAJORS)) | (coin < places)
-    return np.where(lives, starts, NEVER_MS), np.where(place < len(MAJORS), NEVER_MS, ends)
+    starts, ends = (
+        first + (number * years * YEAR_MS).astype(np.int64) // MINUTE_MS * MINUTE_MS
+        for number in (generation, generation + 1)
+    )
+    # The first places are for those that are always the same; until one is listed another has its place.
+    is_first = place < len(MAJORS)
+    listed = np.array([_listed_ms(major) for major in MAJORS])[np.where(is_first, place, 0)]
+    starts, ends = np.where(is_first, first, starts), np.where(is_first, listed, ends)
+    lives = (starts < END_MS) & np.where(is_first, (generation == 1) & (starts < listed), True) | (coin < places)
+    return np.where(lives, starts, NEVER_MS), np.where(lives, ends, NEVER_MS)
+
+
+def _listed_ms(major: Major) -> int:
+    return (ORIGIN_MS + int((major.listed - 2008) * YEAR_MS)) // MINUTE_MS * MINUTE_MS
 
 
 def _sometime(key: int, coin: Ints, what: int, share: float, born: Ints, died: Ints) -> Ints:
     """A moment in the life of a share of the coins, never for the others."""
     inside = np.minimum(died, END_MS) - born
     moment = born + (between(0.1, 0.9, key, coin, what) * inside).astype(np.int64)
-    moment -= moment % 60_000
+    moment -= moment % MINUTE_MS
     return np.where(uniform(key, coin, what + 1) < share, moment, NEVER_MS)
 
 
@@ -129,7 +142,7 @@ def _with_majors(drawn: Universe, coins: Ints) -> Universe:
         for name in ("sector", "beta", "of_sector", "own", "supply", "max_supply", "growth", "turnover"):
             getattr(drawn, name)[coin] = getattr(major, name)
         drawn.base_usd[coin] = major.cap_usd / major.supply
-        drawn.born_ms[coin] = ORIGIN_MS + int((major.listed - 2008) * YEAR_MS)
+        drawn.born_ms[coin] = _listed_ms(major)
         drawn.died_ms[coin] = drawn.renamed_ms[coin] = drawn.redenominated_ms[coin] = NEVER_MS
         drawn.collapses[coin] = False
         drawn.locked[coin] = 0.0 if major.sector == STABLE else drawn.locked[coin] * 0.2
