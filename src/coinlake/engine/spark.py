@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from functools import cached_property
 from importlib.util import find_spec
+from itertools import count
 from typing import IO, Any, Generic
 
 from coinlake.engine import Cluster, Result, Task, Told, untold
@@ -66,7 +67,7 @@ class SparkCluster:
     """The executors of one Spark application, which begins with the first task."""
 
     def __init__(self, master: str = "") -> None:
-        self._master = master
+        self._master, self._numbers = master, count()
 
     @cached_property
     def _context(self) -> Any:
@@ -95,7 +96,7 @@ class SparkCluster:
         if not tasks:
             return
         context = self._context
-        group = f"coinlake-{id(tasks):x}"
+        group = f"coinlake-{id(self):x}-{next(self._numbers)}"
         with ThreadPoolExecutor(1) as thread:
             tries = 1 if context.master.startswith("local") else TRIES  # where nobody else is, Spark tries once
             collected = thread.submit(_collected, context, group, _Attempt(work, tries), tasks)
