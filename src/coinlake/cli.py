@@ -194,7 +194,15 @@ def _option(name: str) -> Any:
     return Annotated[str | None, option]
 
 
-_METAVARS = {"whole number": "N", "number from": "X", "commas": "A,B", "moment": "MOMENT", "address": "URL"}
+_METAVARS = {
+    "whole number": "N",
+    "number from": "X",
+    "size": "SIZE",
+    "master": "MASTER",
+    "commas": "A,B",
+    "moment": "MOMENT",
+    "address": "URL",
+}
 
 
 def _metavar(should_be: str) -> str:
