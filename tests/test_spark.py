@@ -161,9 +161,9 @@ def files(lake: Lake, name: str) -> Sequence[str]:
 
 @pytest.mark.skipif(HAS_PYSPARK, reason="the extra spark is installed")
 def test_without_the_extra_one_sentence_says_how_to_get_it(tmp_path: Path) -> None:
-    ended = Program(tmp_path)("status", "--engine", "spark")
+    ended = Program(tmp_path)("analyze", "--engine", "spark")
     assert (ended.code, ended.out) == (3, "")
-    assert ended.err.strip() == "the engine spark is not installed: pip install 'coinlake[spark]'"
+    assert "the engine spark is not installed: pip install 'coinlake[spark]'" in ended.err
 
 
 @pytest.mark.skipif(not HAS_PYSPARK, reason="pip install 'coinlake[spark]'")
