@@ -219,6 +219,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
     try:
         log = start("master", "org.apache.spark.deploy.master.Master", "--port", url.rpartition(":")[2])
+        until(lambda: "elected leader" in log.read_text(), 60)  # a worker that comes too early waits for long
         for name in ("worker-1", "worker-2"):
             work = ("--cores", "1", "--memory", "1g", "--work-dir", str(tmp_path / name))
             start(name, "org.apache.spark.deploy.worker.Worker", url, *work)
