@@ -8,7 +8,7 @@ CHECKOV = .checkov
 READY = $(VENV)/.ready
 UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(VENV)/bin/pip config get global.index-url 2>/dev/null)}}" \
 	$(VENV)/bin/uv
-COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --all-extras --custom-compile-command "make lock" \
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" \
 	$(if $(UPGRADE),--upgrade) pyproject.toml
 # Twice as many workers as a small machine has cores: many tests mostly wait.
 PYTEST = pytest -n 4 --dist worksteal
@@ -16,7 +16,7 @@ PYTEST = pytest -n 4 --dist worksteal
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL = help
-.PHONY: help demo run dashboard test check infra-check bench bench-large bundle browser e2e docs lock clean
+.PHONY: help demo run dashboard test check infra-check bench bench-large bundle browser e2e spark docs lock clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,13 +60,17 @@ browser: $(READY) ## every page of the dashboard in a headless Chromium
 e2e: $(READY) ## the domino end to end, its world built from the plan of infra/, on emulators
 	$(PYTEST) tests/test_domino.py
 
+spark: $(VENV)/.spark ## the engine spark (450 MB, and Java 17), on this machine and on a cluster that loses a worker
+	$(PYTEST) tests/test_spark.py
+
 docs: $(READY) ## write docs/tables.md anew from the tables' contracts
 	python -m coinlake.catalog > docs/tables.new
 	mv docs/tables.new docs/tables.md
 
 lock: $(VENV)/bin/uv ## write the locks anew from pyproject.toml (UPGRADE=1: with the newest versions)
-	@$(COMPILE) --output-file requirements.lock
-	@$(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	@$(COMPILE) --extra all --output-file requirements.lock
+	@$(COMPILE) --extra all --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	@$(COMPILE) --extra spark --constraints requirements.lock --output-file requirements-spark.lock
 	@echo checkov | $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" \
 		--python-version 3.11 --output-file requirements-checkov.lock $(if $(UPGRADE),--upgrade) -
 
@@ -78,6 +82,11 @@ clean: ## remove the virtual environment and what tools left; data/ stays
 $(READY): requirements-dev.lock pyproject.toml | $(VENV)/bin/uv
 	@$(UV) pip sync --python $(VENV)/bin/python --require-hashes requirements-dev.lock
 	@$(UV) pip install --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Besides the others, for those who ask for it: it is as large as all of them together.
+$(VENV)/.spark: requirements-spark.lock $(READY)
+	@$(UV) pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements-spark.lock
 	@touch $@
 
 # In an environment of its own: it wants older versions of what others want newer.

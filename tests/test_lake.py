@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from coinlake.duck import connect, glance
-from coinlake.errors import ContractError, LakeError
-from coinlake.lake import Lake, Piece, epoch_of, transactions
+from coinlake.errors import ConflictError, ContractError, LakeError
+from coinlake.lake import Lake, Piece, Staged, epoch_of, transactions
 from coinlake.objects import Objects
 from coinlake.table import Column, Date, Float64, Int64, String, Table, Timestamp, observations
 from coinlake.upkeep import compact, leftovers, sweep
@@ -440,6 +440,76 @@ def test_a_piece_that_is_interrupted_leaves_all_as_it_was(lake: Lake) -> None:
     with pytest.raises(KeyboardInterrupt):
         lake.replace_by_pieces(DAYS, pieces(), {})
     assert len(held(lake, DAYS)) == 1
+
+
+# Rows in place, before they are rows ---------------------------------------------------------------------------------
+
+
+def staged(lake: Lake, *objects: str, table: Table = NOTES, more: str = "") -> Staged:
+    """Files with three rows of each object, as an executor leaves them."""
+    return lake.stage(table, [Piece(notes(objects, more=more))], objects)
+
+
+def test_what_is_in_place_is_no_row_until_a_commit_names_its_files(lake: Lake) -> None:
+    lake.append(NOTES, notes(["old"]), ["old"])
+    version = lake.version(NOTES)
+    first, lost, second = staged(lake, "a", "b"), staged(lake, "b"), staged(lake, "c")
+    assert (lake.version(NOTES), len(held(lake, NOTES))) == (version, 3)
+    assert lake.append_staged(NOTES, [first, second]) == {"old"}
+    assert lake.version(NOTES) == version + 1
+    assert held(lake, NOTES, "bronze_object") == [(each,) for each in ("a", "b", "c", "old") for _ in range(3)]
+    named = {each.path for part in (first, second) for each in part.files}
+    assert {each.path for each in leftovers(lake, [NOTES])} == {f"notes/{each.path}" for each in lost.files}
+    assert named <= set(data_files(lake, NOTES))
+    assert {name for name in transactions(opened(lake, NOTES)) if name != "epoch"} == {"old", "a", "b", "c"}
+
+
+def test_files_with_rows_of_an_object_that_is_there_already_are_left_out(lake: Lake) -> None:
+    mine = [staged(lake, "a", "b"), staged(lake, "c")]
+    lake.append(NOTES, notes(["b"]), ["b"])
+    assert lake.append_staged(NOTES, mine) == {"b"}
+    assert held(lake, NOTES, "bronze_object") == [(each,) for each in ("b", "c") for _ in range(3)]
+    version = lake.version(NOTES)
+    assert lake.append_staged(NOTES, mine[1:]) == {"b", "c"}
+    assert lake.version(NOTES) == version
+
+
+def test_files_in_place_become_a_whole_table_in_one_commit_with_what_was_seen(lake: Lake) -> None:
+    lake.replace(DAYS, days(("old", "2022-01-01", 1.0)), {"silver.notes": 1}, note="whole")
+    version = lake.version(DAYS)
+    parts = [lake.stage(DAYS, [Piece(days((coin, "2022-01-01", 2.0), (coin, "2021-12-31", 3.0)))]) for coin in "ab"]
+    assert lake.replace_by_staged(DAYS, iter(parts), {"silver.notes": 2}, note="whole") == 4
+    assert held(lake, DAYS, "coin_id") == [("a",), ("a",), ("b",), ("b",)]
+    changes = lake.changes(DAYS, version)
+    assert changes is not None
+    assert (changes.version, changes.rows_removed, changes.notes) == (version + 1, True, ("whole",))
+    assert opened(lake, DAYS).transaction_version("silver.notes") == 2
+    assert lake.newest_day(DAYS) == date(2022, 1, 1)
+    assert lake.rows(DAYS) == 4
+
+
+def test_who_was_overtaken_while_others_made_its_files_replaces_nothing(lake: Lake) -> None:
+    lake.replace(DAYS, days(("old", "2022-01-01", 1.0)), {"silver.notes": 1})
+
+    def made() -> Iterator[Staged]:
+        yield lake.stage(DAYS, [Piece(days(("mine", "2022-01-01", 2.0)))])
+        lake.replace(DAYS, days(("other", "2022-01-01", 3.0)), {"silver.notes": 2})
+
+    with pytest.raises(ConflictError, match=r"another run wrote gold\.days"):
+        lake.replace_by_staged(DAYS, made(), {"silver.notes": 3})
+    assert held(lake, DAYS, "coin_id") == [("other",)]
+
+
+def test_rows_that_break_the_contract_are_not_put_in_place(lake: Lake) -> None:
+    with pytest.raises(ContractError, match=r"gold\.days: close_usd is out of range"):
+        lake.stage(DAYS, [Piece(days(("a", "2022-01-01", 1.0))), Piece(days(("b", "2022-01-01", -1.0)))])
+    assert data_files(lake, DAYS) == []
+
+
+def test_a_column_that_came_later_is_taken_on_with_files_in_place(lake: Lake) -> None:
+    lake.append(NOTES, notes(["a"]), ["a"])
+    lake.append_staged(WIDER, [staged(lake, "b", table=WIDER, more=", 9.0::DOUBLE as volume_usd")])
+    assert set(held(lake, WIDER, "bronze_object", "volume_usd")) == {("a", None), ("b", 9.0)}
 
 
 # What came since -----------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from coinlake.settings import SETTINGS
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+SPARK = {"pyspark"}
+"""As large as all others together: in a lock of its own, for those who ask for it."""
 
 pytest_plugins = ["pytester"]
 
@@ -41,20 +43,33 @@ def direct() -> set[str]:
     return names([*asked["dependencies"], *chain.from_iterable(asked["optional-dependencies"].values())])
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, "requirements-checkov.lock"])
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements-spark.lock", "requirements-checkov.lock"])
 def test_a_lock_names_no_host_and_no_place(lock: str) -> None:
     assert not re.search(r"://|--(extra-)?index-url|--find-links|@ |^/|^-e", (ROOT / lock).read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_pins_every_direct_dependency_by_its_hash(lock: str) -> None:
-    pinned = re.findall(r"^([a-z0-9-]+)==\S+(?: ;.*?)? \\\n    --hash=sha256:", (ROOT / lock).read_text(), re.MULTILINE)
-    assert direct() <= set(pinned)
+    assert direct() - SPARK <= pinned(lock)
 
 
-def test_both_locks_pin_the_same_versions() -> None:
-    runtime, dev = (set(re.findall(r"^[a-z0-9-]+==\S+", (ROOT / lock).read_text(), re.MULTILINE)) for lock in LOCKS)
+def test_spark_is_pinned_in_a_lock_of_its_own_and_by_its_hash() -> None:
+    assert names(project()["project"]["dependencies"]) | SPARK <= pinned("requirements-spark.lock")
+
+
+def pinned(lock: str) -> set[str]:
+    """The packages that a lock pins, with a hash each."""
+    found = r"^([a-z0-9-]+)==\S+(?: ;.*?)? \\\n    --hash=sha256:"
+    return set(re.findall(found, (ROOT / lock).read_text(), re.MULTILINE))
+
+
+def test_all_locks_pin_the_same_versions() -> None:
+    runtime, dev, spark = (
+        set(re.findall(r"^[a-z0-9-]+==\S+", (ROOT / lock).read_text(), re.MULTILINE))
+        for lock in (*LOCKS, "requirements-spark.lock")
+    )
     assert runtime <= dev
+    assert {each for each in spark if not each.startswith(("pyspark=", "py4j="))} <= runtime
 
 
 def test_every_direct_dependency_says_what_it_does_for_us() -> None:

@@ -86,6 +86,7 @@ def test_every_setting_can_be_set_by_its_variable_and_by_the_file_alike(name: st
         "fee_bp": "12.5",
         "slippage_bp": "0",
         "engine": "pandas",
+        "spark_master": "spark://127.0.0.1:7077",
         "keep_hours": "1",
         "deadline_s": "540",
         "storage_options": "{}",

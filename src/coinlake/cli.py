@@ -77,7 +77,7 @@ _PLACES = ("bronze", "silver", "gold", "now", "log")
 _FETCHING = (
     "top", "coins", "days", "datasets", "granularity", "plan", "rate", "api_url", "monthly_credits", "daily_credits",
 )  # fmt: skip
-_WORKING = ("engine", "memory", "source_order", "fee_bp", "slippage_bp")
+_WORKING = ("engine", "spark_master", "memory", "source_order", "fee_bp", "slippage_bp")
 _ALL = tuple(name for name, setting in SETTINGS.items() if not setting.secret and name != "lake")
 
 app = typer.Typer(
@@ -194,7 +194,15 @@ def _option(name: str) -> Any:
     return Annotated[str | None, option]
 
 
-_METAVARS = {"whole number": "N", "number from": "X", "commas": "A,B", "moment": "MOMENT", "address": "URL"}
+_METAVARS = {
+    "whole number": "N",
+    "number from": "X",
+    "size": "SIZE",
+    "master": "MASTER",
+    "commas": "A,B",
+    "moment": "MOMENT",
+    "address": "URL",
+}
 
 
 def _metavar(should_be: str) -> str:

@@ -12,6 +12,8 @@ CoinlakeError
     └── ConflictError   another writer was faster: do it again
 """
 
+from __future__ import annotations
+
 import re
 
 _MOST_CHARACTERS = 160
@@ -65,6 +67,10 @@ class ContractError(CoinlakeError):
         self.table = table
         self.problem = problem
 
+    def __reduce__(self) -> tuple[type[ContractError], tuple[str, str]]:
+        """How it comes from another process: an exception is made again of its sentence alone, elsewise."""
+        return ContractError, (self.table, self.problem)
+
 
 class LakeError(CoinlakeError):
     """The lake cannot be read or written as it stands."""
@@ -76,8 +82,10 @@ class ConflictError(LakeError):
     """Another writer changed the table meanwhile; its work stands, ours was not written."""
 
 
-def brief(error: BaseException) -> str:
-    """What a foreign exception says, in one line: without a native backtrace, colours or a picture of the question."""
+def brief(error: BaseException | str) -> str:
+    """What a foreign exception or process says, in one line: without a native backtrace, colours or a picture of the
+    question.
+    """
     said = re.split(r"\n\s*(?:\d+: |\n)", str(error).strip())[0]
     line = " ".join(re.sub(r"\x1b\[[0-9;]*m|↳", " ", said).split())
     return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}…"

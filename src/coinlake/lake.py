@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from datetime import date
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import unquote
 
 import duckdb
@@ -36,6 +36,7 @@ from deltalake import Field as DeltaField
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
+from deltalake.transaction import AddAction
 
 from coinlake import contract, meter
 from coinlake.duck import bring, connect, glance, quoted
@@ -90,10 +91,30 @@ class Piece:
     where: str = "true"
 
 
-class _Checked:
-    """The rows of some pieces, each checked, as one Arrow stream that can be read once; `count` says how many were
-    read, `failure` why it broke off.
+@dataclass(frozen=True)
+class Staged:
+    """Rows of a table that lie in files below its folder, and are none of its rows until a commit names the files.
+    `objects` are the bronze objects that they were taken from, rows or not.
     """
+
+    files: tuple[AddAction, ...]
+    rows: int
+    objects: frozenset[str] = frozenset()
+
+
+class _Rows(Protocol):
+    """Rows on their way into a table; `count` says how many they were, `failure` why they broke off."""
+
+    count: int
+    failure: BaseException | None
+
+    def given(self) -> Any:
+        """An Arrow stream that can be read once, or a list of files that are in place."""
+        ...
+
+
+class _Checked:
+    """The rows of some pieces, each checked, as one Arrow stream."""
 
     def __init__(self, table: Table, pieces: Iterable[Piece], con: Callable[[], duckdb.DuckDBPyConnection]) -> None:
         self.count, self.failure = 0, None
@@ -102,7 +123,7 @@ class _Checked:
 
     failure: BaseException | None
 
-    def stream(self) -> RecordBatchReader:
+    def given(self) -> RecordBatchReader:
         return RecordBatchReader.from_batches(RecordBatchReader.from_arrow(self._first).schema, self._batches())
 
     def _batches(self) -> Iterator[RecordBatch]:
@@ -114,6 +135,22 @@ class _Checked:
         except BaseException as exc:
             self.failure = exc
             raise
+
+
+class _InPlace:
+    """Rows that somebody else has checked and written."""
+
+    def __init__(self, staged: Iterable[Staged]) -> None:
+        self.count, self._staged = 0, staged
+
+    failure: BaseException | None = None
+
+    def given(self) -> list[AddAction]:
+        files: list[AddAction] = []
+        for each in self._staged:
+            self.count += each.rows
+            files += each.files
+        return files
 
 
 _Item = TypeVar("_Item")
@@ -142,6 +179,11 @@ class Lake:
         """The lake below a root; each layer may have a root of its own instead."""
         below = root.rstrip("/")
         return Lake(bronze or f"{below}/bronze", silver or f"{below}/silver", gold or f"{below}/gold", options)
+
+    def elsewhere(self) -> Lake:
+        """The same lake as another process finds it, which was begun in another folder and has nothing open."""
+        bronze, silver, gold = (local_folder(root) or root for root in (self.bronze, self.silver, self.gold))
+        return Lake(bronze, silver, gold, dict(self.options))
 
     # Objects -----------------------------------------------------------------------------------------------------
 
@@ -303,15 +345,19 @@ class Lake:
             return 0
         return sum(each or 0 for each in delta.get_add_actions(flatten=True).column("num_records").to_pylist())
 
-    def newest_day(self, table: Table) -> date | None:
-        """The last day of a dated table; None where it is empty. Only the rows of its last year are looked at."""
+    def years(self, table: Table) -> list[int]:
+        """The years that a dated table has rows of."""
         delta = self.reading(table)
         partitions = delta.partitions() if delta else []
-        years = [int(each[contract.PARTITION]) for each in partitions if each[contract.PARTITION]]
+        return sorted(int(each[contract.PARTITION]) for each in partitions if each.get(contract.PARTITION))
+
+    def newest_day(self, table: Table) -> date | None:
+        """The last day of a dated table; None where it is empty. Only the rows of its last year are looked at."""
+        years = self.years(table)
         if not years or table.dated_by is None:
             return None
         con = glance()
-        bring(con, self.read(table, [table.dated_by], f"{contract.PARTITION} = {max(years)}"), "newest_days")
+        bring(con, self.read(table, [table.dated_by], f"{contract.PARTITION} = {years[-1]}"), "newest_days")
         found: date | None = con.sql(f"select max({table.dated_by})::DATE from newest_days").fetchall()[0][0]
         return found
 
@@ -343,19 +389,46 @@ class Lake:
             LakeError: the commit failed again and again.
         """
         rows = contract.kept(glance(), table, data, "rows_kept")
+        every = set(objects)
+
+        def mine(done: set[str]) -> tuple[Any, set[str]]:
+            left = every - done
+            return rows if left in (every, set()) else rows.filter(_is_in("bronze_object", sorted(left))), left
+
+        fresh, left = mine(self._append(table, mine))
+        return _count(fresh) if left else 0
+
+    def append_staged(self, table: Table, staged: Sequence[Staged]) -> set[str]:
+        """The same of files that are in place, all in one commit; returns the objects that were appended before. Files
+        that rest on any of these are left out.
+
+        Raises:
+            LakeError: the commit failed again and again.
+        """
+        self._widen(table)
+
+        def mine(done: set[str]) -> tuple[list[AddAction], set[str]]:
+            chosen = [each for each in staged if not each.objects & done]
+            return _InPlace(chosen).given(), {path for each in chosen for path in each.objects}
+
+        return self._append(table, mine)
+
+    def _append(self, table: Table, mine: Callable[[set[str]], tuple[Any, set[str]]]) -> set[str]:
+        """Append the rows that `mine` gives, and mark the objects that it names, of those that are done already; and
+        ask again where another writer came first. Returns the objects that were done before.
+        """
         for _ in range(_TRIES):
             delta = self._create(table)
             epoch = epoch_of(delta)
             done = {path for path, version in transactions(delta).items() if version >= epoch}
-            left = sorted(set(objects) - done)
-            if not left:
-                return 0
-            mine = rows if len(left) == len(set(objects)) else rows.filter(_is_in("bronze_object", left))
+            rows, objects = mine(done)
+            if not objects:
+                return done
             try:
-                self._write(table, delta, mine, {path: epoch for path in left}, mode="append")
+                self._write(table, delta, rows, dict.fromkeys(sorted(objects), epoch), mode="append")
             except CommitFailedError:
                 continue
-            return _count(mine)
+            return done
         raise LakeError(f"{table.name} could not be written after {_TRIES} tries; wait for the other writers to end")
 
     def restart(self, table: Table) -> None:
@@ -385,14 +458,43 @@ class Lake:
         """
         return self._replace(table, _Checked(table, pieces, connect), seen, None, note)
 
-    def _replace(self, table: Table, rows: _Checked, seen: Mapping[str, int], predicate: str | None, note: str) -> int:
+    def replace_by_staged(self, table: Table, staged: Iterable[Staged], seen: Mapping[str, int], note: str = "") -> int:
+        """The same of files that are put in place while this waits for them."""
+        self._widen(table)
+        return self._replace(table, _InPlace(staged), seen, None, note)
+
+    def stage(self, table: Table, pieces: Iterable[Piece], objects: Iterable[str] = ()) -> Staged:
+        """Check rows and write them below the table's folder as files that no commit names yet.
+
+        They are those of a table of its own, written aside on this machine: of the same form and size, with the same
+        statistics, and with names that no other ever gets.
+
+        Raises:
+            ContractError: a row breaks the contract; nothing was written.
+        """
+        rows = _Checked(table, pieces, connect)
+        with tempfile.TemporaryDirectory(prefix="coinlake-") as folder:
+            aside = Lake(folder, folder, folder)
+            try:
+                aside._write(table, aside._create(table), rows.given(), {}, mode="append")
+            except LakeError as exc:
+                raise rows.failure or exc from exc
+            written = Objects(aside.uri(table))
+            actions = [action for version in (0, 1) for action in _actions(written.get(_commit(version)))]
+            added = [_added(action["add"]) for action in actions if "add" in action]
+            there = Objects(self.uri(table), self.options)
+            for each in added:
+                there.put(unquote(each.path), written.get(unquote(each.path)))
+        return Staged(tuple(added), rows.count, frozenset(objects))
+
+    def _replace(self, table: Table, rows: _Rows, seen: Mapping[str, int], predicate: str | None, note: str) -> int:
         delta = self._create(table)
         appends = predicate is not None and not self._any(delta, predicate)
         try:
             if appends:
-                self._write(table, delta, rows.stream(), seen, mode="append", note=note)
+                self._write(table, delta, rows.given(), seen, mode="append", note=note)
             else:
-                self._write(table, delta, rows.stream(), seen, mode="overwrite", predicate=predicate, note=note)
+                self._write(table, delta, rows.given(), seen, mode="overwrite", predicate=predicate, note=note)
         except CommitFailedError as exc:
             now = self.open(table)
             if now is None or any((now.transaction_version(name) or -1) < version for name, version in seen.items()):
@@ -466,6 +568,13 @@ class Lake:
                 continue
         raise LakeError(f"{self.uri(table)} could not be created; look at its permissions with `coinlake doctor`")
 
+    def _widen(self, table: Table) -> None:
+        """Give a stored table the columns that it lacks, which a commit of files does not."""
+        delta = self._create(table)
+        stored = {column.name for column in delta.schema().fields}
+        if lacking := [column for column in _schema(table).fields if column.name not in stored]:
+            delta.alter.add_columns(lacking)
+
     def _write(
         self,
         table: Table,
@@ -476,9 +585,19 @@ class Lake:
         predicate: str | None = None,
         note: str = "",
     ) -> None:
+        """Commit rows (an Arrow stream, or a list of files that are in place), and what was seen, in one."""
         stored = {column.name for column in delta.schema().fields} - {contract.PARTITION}
+        noted = CommitProperties(
+            app_transactions=[Transaction(name, version) for name, version in seen.items()],
+            custom_metadata={NOTE: note} if note else None,
+            max_commit_retries=20,
+        )
         meter.count("committed")
         try:
+            if isinstance(rows, list):
+                by = delta.metadata().partition_columns
+                delta.create_write_transaction(rows, mode, delta.schema(), by, commit_properties=noted)
+                return
             write_deltalake(
                 delta,
                 rows,
@@ -487,11 +606,7 @@ class Lake:
                 schema_mode="merge" if set(table.columns) != stored else None,
                 target_file_size=_TARGET_FILE_SIZE,
                 writer_properties=_properties(table),
-                commit_properties=CommitProperties(
-                    app_transactions=[Transaction(name, version) for name, version in seen.items()],
-                    custom_metadata={NOTE: note} if note else None,
-                    max_commit_retries=20,
-                ),
+                commit_properties=noted,
             )
         except CommitFailedError:
             raise
@@ -592,6 +707,13 @@ def _named(delta: DeltaTable) -> list[tuple[str, int]]:
     found = delta.get_add_actions(flatten=True)
     paths, sizes = (found.column(name).to_pylist() for name in ("path", "size_bytes"))
     return [(unquote(path), size) for path, size in zip(paths, sizes, strict=True)]
+
+
+def _added(add: Mapping[str, Any]) -> AddAction:
+    """A file, as the commit that added it names it."""
+    return AddAction(
+        add["path"], add["size"], add["partitionValues"], add["modificationTime"], data_change=True, stats=add["stats"]
+    )
 
 
 def _unreadable(uri: str, exc: Exception) -> LakeError:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -22,11 +22,12 @@ from coinlake.answer import Answer, to_moment, to_text, unpack
 from coinlake.bronze.ingest import Ingested, Source, ingest
 from coinlake.bronze.plan import Wish
 from coinlake.duck import quoted
-from coinlake.engine import Engine
+from coinlake.engine import Cluster, Engine, Told
+from coinlake.engine.duckdb import DuckEngine
 from coinlake.errors import ConflictError, LakeError, SourceError
-from coinlake.gold.analyze import MEMORY, Definition, Made, Told, analyze, is_due
+from coinlake.gold.analyze import MEMORY, Definition, Made, analyze, is_due
 from coinlake.gold.scope import Scope
-from coinlake.lake import Lake, epoch_of, transactions
+from coinlake.lake import Lake, Piece, epoch_of, transactions
 from coinlake.progress import Progress, Report
 from coinlake.silver import rejects, runs
 from coinlake.silver.clean import clean
@@ -185,8 +186,12 @@ def endpoint_of(path: str) -> str | None:
 def clean_objects(
     lake: Lake, engine: Engine, paths: Sequence[str], done: Done, report: Report, goes_on: GoesOn = always
 ) -> None:
-    """Turn bronze objects into silver, each exactly once, in whatever order and by however many processes."""
-    for number, batch in enumerate(_batches(lake, paths, done)):
+    """Turn bronze objects into silver, each exactly once, in whatever order and by however many processes. Where others
+    work for the engine, they do, if there are more than one would take at once.
+    """
+    if engine.cluster and len(paths) > BATCH_OBJECTS and goes_on():
+        paths = _clean_elsewhere(lake, engine.cluster, paths, done, report)
+    for number, batch in enumerate(_batches(lake, paths, done.damaged)):
         if not goes_on():
             done.left += paths[paths.index(next(iter(batch))) :]
             return
@@ -197,36 +202,108 @@ def clean_objects(
         report(Progress("clean", len(paths), len(paths)))
 
 
-def clean_answers(lake: Lake, engine: Engine, batch: Mapping[str, list[Answer]], done: Done) -> None:
-    """Turn the answers of some bronze objects, by the objects' names, into silver, each object exactly once.
-
-    Rejects first, then rows: an object counts as done only when its own table has it.
+@dataclass(frozen=True)
+class _Cleaned:
+    """What came of some bronze objects: by the name of a table its rows (a relation, or `Staged`), with the objects
+    that have their say in them. Rejects come first: an object counts as done only when its own table has it.
     """
+
+    paths: Sequence[str]
+    rows: Mapping[str, tuple[Any, Collection[str]]]
+    by_rule: Mapping[str, int]
+    useful: set[str]
+    useless: set[str]
+
+    def noted(self, done: Done) -> None:
+        """Note what the objects were good for."""
+        done.useful |= self.useful
+        done.useless |= self.useless
+        done.objects += len(self.paths)
+
+    def appended(self, table: str, rows: int, done: Done) -> None:
+        """Note that so many rows of a table are there now."""
+        if table != rejects.TABLE.name:
+            done.rows[table] = done.rows.get(table, 0) + rows
+        elif rows:
+            for rule, count in self.by_rule.items():
+                done.rejects[rule] = done.rejects.get(rule, 0) + count
+
+
+def clean_answers(lake: Lake, engine: Engine, batch: Mapping[str, list[Answer]], done: Done) -> None:
+    """Turn the answers of some bronze objects, by the objects' names, into silver, each object exactly once."""
+    cleaned = _cleaned(lake, engine, batch)
+    for name, (rows, objects) in cleaned.rows.items():
+        table = catalog.table(name)
+        cleaned.appended(name, lake.append(table, rows, objects), done)
+        done.versions[name] = lake.version(table)
+    cleaned.noted(done)
+
+
+def _cleaned(lake: Lake, engine: Engine, batch: Mapping[str, list[Answer]]) -> _Cleaned:
     lines = [(path, line, answer) for path, answers in batch.items() for line, answer in enumerate(answers, start=1)]
     observed = clean(lines, catalog.readers(), engine)
     by_table: dict[Table, list[str]] = {}
     for path in batch:
         by_table.setdefault(_table_of(path), []).append(path)
-    _append_rejects(lake, [each.rejects for each in observed], by_table.pop(rejects.TABLE, []), done)
+    refused = _together([each.rejects for each in observed])
+    by_rule = dict(refused.aggregate("rule, count(*)", "rule").fetchall())
+    useless = _objects(refused.filter(f"rule not in ({', '.join(map(quoted, rejects.ABSENCES))})"))
+    named = _objects(refused).union(by_table.pop(rejects.TABLE, []))
+    rows: dict[str, tuple[Any, Collection[str]]] = {rejects.TABLE.name: (refused, named)} if named else {}
+    useful: set[str] = set()
     for table, paths in by_table.items():
         found = [each.rows for each in observed if each.table is table]
-        done.useful.update(*map(_objects, found))
-        added = lake.append(table, _together(found) if found else lake.read(table, where="false"), paths)
-        done.rows[table.name] = done.rows.get(table.name, 0) + added
-        done.versions[table.name] = lake.version(table)
-    done.objects += len(batch)
+        useful.update(*map(_objects, found))
+        rows[table.name] = (_together(found) if found else lake.read(table, where="false"), paths)
+    return _Cleaned(tuple(batch), rows, by_rule, useful, useless)
 
 
-def _append_rejects(lake: Lake, found: list[duckdb.DuckDBPyRelation], unread: list[str], done: Done) -> None:
-    refused = _together(found)
-    named = _objects(refused)
-    done.useless |= _objects(refused.filter(f"rule not in ({', '.join(map(quoted, rejects.ABSENCES))})"))
-    if not named and not unread:
-        return
-    if lake.append(rejects.TABLE, refused, named.union(unread)):
-        for rule, count in refused.aggregate("rule, count(*)", "rule").fetchall():
-            done.rejects[rule] = done.rejects.get(rule, 0) + count
-        done.versions[rejects.TABLE.name] = lake.version(rejects.TABLE)
+def _clean_elsewhere(lake: Lake, cluster: Cluster, paths: Sequence[str], done: Done, report: Report) -> list[str]:
+    """Let others clean bronze objects, and commit what they wrote, one commit a table. Returns the objects that have to
+    be cleaned again, for another process was faster with some of those that they were cleaned with.
+    """
+
+    def told(finished: int, of: int) -> None:
+        report(Progress("clean", min(finished * BATCH_OBJECTS, len(paths)), len(paths), f"task {finished} of {of}"))
+
+    tasks = [paths[first : first + BATCH_OBJECTS] for first in range(0, len(paths), BATCH_OBJECTS)]
+    found = list(cluster.spread(partial(_staged, lake.elsewhere()), tasks, told))
+    done.damaged += [path for _, damaged in found for path in damaged]
+    waiting = [each for cleaned, _ in found for each in cleaned]
+    again: list[str] = []
+    names = {name for each in waiting for name in each.rows}
+    for name in sorted(names, key=lambda each: (each != rejects.TABLE.name, each)):
+        table, its = catalog.table(name), [each for each in waiting if name in each.rows]
+        before = lake.append_staged(table, [each.rows[name][0] for each in its])
+        done.versions[name] = lake.version(table)
+        for each in its:
+            staged, objects = each.rows[name]
+            if before.isdisjoint(objects):
+                each.appended(name, staged.rows, done)
+            elif not before.issuperset(objects):
+                again += each.paths
+                waiting.remove(each)
+    for each in waiting:
+        each.noted(done)
+    return again
+
+
+def _staged(lake: Lake, paths: Sequence[str]) -> tuple[list[_Cleaned], list[str]]:
+    """Clean bronze objects on this machine, whichever it is, and put what comes of them in place; and those that are
+    damaged.
+    """
+    damaged: list[str] = []
+    with lake.guarded():
+        return [_in_place(lake, batch) for batch in _batches(lake, paths, damaged)], damaged
+
+
+def _in_place(lake: Lake, batch: Mapping[str, list[Answer]]) -> _Cleaned:
+    cleaned = _cleaned(lake, DuckEngine(), batch)
+    rows = {
+        name: (lake.stage(catalog.table(name), [Piece(rows)], objects), objects)
+        for name, (rows, objects) in cleaned.rows.items()
+    }
+    return replace(cleaned, rows=rows)
 
 
 def _objects(rows: duckdb.DuckDBPyRelation) -> set[str]:
@@ -262,7 +339,7 @@ def _together(relations: Sequence[duckdb.DuckDBPyRelation]) -> duckdb.DuckDBPyRe
     return whole
 
 
-def _batches(lake: Lake, paths: Sequence[str], done: Done) -> Iterator[dict[str, list[Answer]]]:
+def _batches(lake: Lake, paths: Sequence[str], damaged: list[str]) -> Iterator[dict[str, list[Answer]]]:
     batch: dict[str, list[Answer]] = {}
     size = 0
     for path in paths:
@@ -273,7 +350,7 @@ def _batches(lake: Lake, paths: Sequence[str], done: Done) -> Iterator[dict[str,
         try:
             batch[path] = answers_of(path, data)
         except LakeError:
-            done.damaged.append(path)
+            damaged.append(path)
             continue
         size += len(data)
     if batch:

@@ -186,6 +186,12 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _master(text: str) -> str:
+    if not re.fullmatch(r"local(\[(\*|[1-9]\d*)(,[1-9]\d*)?\])?|yarn|(spark|k8s)://\S+", text):
+        raise ValueError(text)
+    return text
+
+
 def _clock(text: str) -> datetime | str:
     if text.startswith("http"):
         return _url(text)
@@ -372,10 +378,18 @@ class Settings:
     )
     engine: str = _setting(
         "engine",
-        "What works on the rows: duckdb or pandas.",
-        "one of duckdb, pandas",
-        _one_of("duckdb", "pandas"),
+        "What works on the rows: duckdb, pandas or spark.",
+        "one of duckdb, pandas, spark",
+        _one_of("duckdb", "pandas", "spark"),
         "duckdb",
+    )
+    spark_master: str = _setting(
+        "spark_master",
+        "Where the engine spark works: local[*] (every core of this machine), local[2], or spark://host:7077. "
+        "Without it, what spark-submit says, as Dataproc does; without that local[*].",
+        "local, local[N], local[*], spark://host:port or another master that Spark knows",
+        _master,
+        "",
     )
     keep_hours: int = _setting(
         "keep_hours", "What clean-up removes is older than this many hours.", "a whole number from 0 on", _whole(0), 24

@@ -83,7 +83,7 @@ def workspace(settings: Settings, report: Report) -> Workspace:
     lake = Lake.at(settings.lake, settings.bronze, settings.silver, settings.gold, **settings.client_options)
     for root in (lake.silver, lake.gold):
         _demand_a_fit_folder(root)
-    return Workspace(settings, lake, engine(settings.engine), report)
+    return Workspace(settings, lake, engine(settings.engine, settings.spark_master), report)
 
 
 _UNFIT = re.compile(r"[\[\]\\^|\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")

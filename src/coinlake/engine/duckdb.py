@@ -9,13 +9,14 @@ import duckdb
 import narwhals as nw
 
 from coinlake.duck import bring, connect
-from coinlake.engine import Frame
+from coinlake.engine import Cluster, Frame
 
 
 class DuckEngine:
     """Frames are relations of one DuckDB connection; what comes in is held in its temporary tables."""
 
     name = "duckdb"
+    cluster: Cluster | None = None
 
     def __init__(self) -> None:
         self._con = connect()

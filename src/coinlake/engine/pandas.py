@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from coinlake.duck import bring, connect
-from coinlake.engine import Frame
+from coinlake.engine import Cluster, Frame
 
 _TEXTS = {pa.string_view(), pa.large_string()}
 """Arrow's other texts, which pandas cannot sort."""
@@ -20,6 +20,7 @@ class PandasEngine:
     """Frames are data frames with Arrow's types: nulls stay nulls, dates stay dates."""
 
     name = "pandas"
+    cluster: Cluster | None = None
 
     def frame(self, data: Any, select: str = "*") -> Frame:
         """A frame over the rows in memory."""

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from arro3.core import Table as ArrowTable
 
 from coinlake.answer import to_text
 from coinlake.duck import bring, connect, glance
-from coinlake.engine import Engine, Frame
+from coinlake.engine import Cluster, Engine, Frame, Told, untold
 from coinlake.engine.current import current
-from coinlake.gold.blocks import DAYS, blocks, rows_at_once
-from coinlake.gold.scope import BEGIN, END, EVERY, Scope
-from coinlake.lake import Changes, Lake, Piece
+from coinlake.engine.duckdb import DuckEngine
+from coinlake.gold.blocks import DAYS, EVERYTHING, blocks, rows_at_once
+from coinlake.gold.scope import END, EVERY, Scope
+from coinlake.lake import Changes, Lake, Piece, Staged
 from coinlake.table import Table
 
 DEFINITION = "definition"
@@ -87,12 +89,6 @@ class Made:
 
 MEMORY = 2**30
 """Bytes that a table is made in, where no setting says otherwise."""
-Told = Callable[[int, int], None]
-"""Takes how many pieces of a table are made, of how many."""
-
-
-def untold(made: int, of: int) -> None:
-    """Nobody wants to know."""
 
 
 def analyze(
@@ -121,8 +117,7 @@ def analyze(
         if scope is not None and definition.until and not is_due(lake, definition, scope):
             return _unchanged(lake, table, "no month has ended since")
         why = "asked for" if anew else _why(definition, changes)
-        pieces = _pieces(lake, definition, engine, sources, memory, told)
-        rows = lake.replace_by_pieces(table, pieces, seen, note=WHOLE)
+        rows = _made_anew(lake, definition, engine, sources, memory, told, seen)
         how = "updated" if changes is not None and not definition.by_days else "rebuilt"
         return Made(table.name, how, why, rows, lake.version(table))
     if not scope:
@@ -171,20 +166,53 @@ def make(
     return engine.arrow(definition.build(read, sources, engine, **since))
 
 
-def _pieces(
-    lake: Lake, definition: Definition, engine: Engine, sources: Sequence[str], memory: int, told: Told
-) -> Iterator[Piece]:
-    """The whole table, in pieces of which each fits into memory, with whatever it takes to make it."""
+def _made_anew(
+    lake: Lake,
+    definition: Definition,
+    engine: Engine,
+    sources: Sequence[str],
+    memory: int,
+    told: Told,
+    seen: Mapping[str, int],
+) -> int:
+    """Write a whole table in one commit, in pieces of which each fits into memory, with whatever it takes to make it;
+    returns its rows. Where others work for the engine, they make the pieces.
+    """
+    cluster = engine.cluster
+    if cluster is None:
+        parts = _parts(lake, definition, memory)
+        pieces = _pieces(lake, definition, engine, sources, parts, told)
+        return lake.replace_by_pieces(definition.table, pieces, seen, note=WHOLE)
+    parts = _parts(lake, definition, memory // cluster.on_a_machine, cluster)
+    tasks = [parts] if definition.carries and definition.blocks == DAYS else [[part] for part in parts]
+    staged = cluster.spread(partial(_staged, lake.elsewhere(), definition, sources), tasks, told)
+    return lake.replace_by_staged(definition.table, staged, seen, note=WHOLE)
+
+
+def _parts(lake: Lake, definition: Definition, memory: int, cluster: Cluster | None = None) -> list[Scope]:
+    """Scopes that fit into memory one by one."""
+    if not definition.blocks:
+        return [EVERYTHING]
     columns = len(definition.table.columns) + sum(_columns_read(definition, source) for source in definition.reads)
-    parts = [Scope({EVERY: (BEGIN, END)})]
-    if definition.blocks:
-        parts = blocks(lake, definition.reads, definition.blocks, rows_at_once(memory, columns))
-    if len(parts) == 1:
-        yield Piece(make(lake, definition, engine, sources))
-        return
+    return blocks(lake, definition.reads, definition.blocks, rows_at_once(memory, columns), cluster)
+
+
+def _staged(lake: Lake, definition: Definition, sources: Sequence[str], parts: Sequence[Scope]) -> Staged:
+    """Make parts of a table on this machine alone, whichever it is, and put them in place."""
+    with lake.guarded():
+        return lake.stage(definition.table, _pieces(lake, definition, DuckEngine(), sources, parts, untold))
+
+
+def _pieces(
+    lake: Lake, definition: Definition, engine: Engine, sources: Sequence[str], parts: Sequence[Scope], told: Told
+) -> Iterator[Piece]:
+    """Parts of a table, one after the other."""
     before = ArrowTable.from_arrow(lake.read(definition.table, definition.carries or None, "false"))
     for number, scope in enumerate(parts):
         told(number, len(parts))
+        if scope == EVERYTHING:
+            yield Piece(make(lake, definition, engine, sources))
+            continue
         rows = make(lake, definition, engine.another(), sources, scope, before=before)
         piece = Piece(rows, scope.predicate(str(definition.table.dated_by)))
         if definition.carries and definition.blocks == DAYS:

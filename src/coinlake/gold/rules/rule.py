@@ -60,9 +60,11 @@ class Days:
     @cached_property
     def moves(self) -> Flags:
         """Where the coin is known to move, by whatever returns of a month are known, and its price has the digits to
-        say so. (A window of 30 days would not do: of a coin that lacks two of them it is unknown for a month.)
+        say so. (A window of 30 days would not do: of a coin that lacks two of them it is unknown for a month.) A
+        segment's first day tells nothing yet.
         """
-        return np.asarray((self.volatility(MONTH_DAYS) >= QUIET) & ~self.is_coarse)
+        volatility = self.volatility(MONTH_DAYS)
+        return np.asarray(((volatility >= QUIET) | (np.isnan(volatility) & self.begins)) & ~self.is_coarse)
 
     def volatility(self, days: int) -> Floats:
         """Annualised volatility of the log returns known within so many days, around zero; unknown without one."""
