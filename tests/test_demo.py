@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +107,50 @@ def test_the_real_service_is_not_mixed_into_a_simulated_lake(tmp_path: Path, sha
         work_on(tmp_path, simulator.url, simulator.clock_url, 2).run()
     with replay(shared) as service, pytest.raises(coinlake_error(), match="holds a simulated market"):
         work_on(tmp_path, service.url, "2022-02-01T00:45:00Z", 2).run()
+
+
+MARCH = Options(coins=5, rate=0, plan="keyless", now="2026-03-01T00:45:00Z", speed=0)
+
+
+@pytest.mark.parametrize("other", [{"seed": 8}, {"coins": 6}, {"lasting": True}])
+def test_two_simulated_markets_are_not_mixed_and_an_old_mark_is_completed(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    mark = tmp_path / "lake/bronze" / MARK
+    mark.parent.mkdir(parents=True)
+    mark.write_text('{"simulated":true}')
+    with running(MARCH) as simulator:
+        work_on(tmp_path, simulator.url, simulator.clock_url, 2).ingest()
+        assert json.loads(mark.read_text()) == {"simulated": True, "market": simulator.market.name}
+    before = sorted((tmp_path / "lake/bronze/coingecko").rglob("*.gz"))
+    with running(replace(MARCH, now="2026-03-02T00:45:00Z", **other)) as simulator:
+        work = work_on(tmp_path, simulator.url, simulator.clock_url, 2)
+        with pytest.raises(coinlake_error(), match=r"another simulated market \(seed=7 coins=5\).*COINLAKE_LAKE"):
+            work.ingest()
+    assert sorted((tmp_path / "lake/bronze/coingecko").rglob("*.gz")) == before
+
+
+def test_a_demo_of_another_seed_is_refused_before_it_does_anything(tmp_path: Path) -> None:
+    words = ("demo", "--once", "--top", "2", "--days", "5")
+    assert ended(program(tmp_path, *words))[0] == 0
+    code, _, err = ended(program(tmp_path, *words, "--seed", "8"))
+    assert (code, "another simulated market" in err) == (3, True), err
+
+
+def test_a_simulated_market_is_refused_where_only_silver_and_gold_hold_a_real_one(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("coin,day,close\nbitcoin,2022-01-01,1\nbitcoin,2022-01-02,2\n")
+    code, _, err = ended(program(tmp_path, "import", "own.csv", "--source", "mine", "--lake", "lake"))
+    assert code == 0, err
+    shutil.rmtree(tmp_path / "lake/bronze")
+    with running(MARCH) as simulator, pytest.raises(coinlake_error(), match="holds a real market"):
+        work_on(tmp_path, simulator.url, simulator.clock_url, 2).run()
+
+
+def test_a_lake_whose_first_run_failed_holds_no_market_yet(tmp_path: Path) -> None:
+    with running(replace(MARCH, plan="basic")) as simulator, pytest.raises(coinlake_error(), match="key"):
+        work_on(tmp_path, simulator.url, simulator.clock_url, 2).run()
+    with running(MARCH) as simulator:
+        assert work_on(tmp_path, simulator.url, simulator.clock_url, 2).run().outcome == "ok"
 
 
 def coinlake_error() -> type[Exception]:
@@ -226,4 +273,4 @@ def test_simulate_says_where_it_listens_and_that_nothing_is_real(tmp_path: Path)
     process.send_signal(signal.SIGINT)
     code, _, err = ended(process)
     assert json.loads(said)["url"].startswith("http://127.0.0.1:")
-    assert code == 130, err
+    assert (code, "ERROR" in err, "lake is" in err) == (130, False, False), err

@@ -17,8 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from importlib.util import find_spec
 
-from coinlake import catalog
-from coinlake.bronze.kind import holds_a_real_market, is_simulated
+from coinlake.bronze.kind import demand_room_for
 from coinlake.errors import ConfigError
 from coinlake.lake import Lake
 from coinlake.progress import Report
@@ -59,26 +58,17 @@ def opened(settings: Settings, seed: int, report: Report) -> Iterator[tuple[Work
     """A workspace on a simulated market whose clock stands, from today (or the lake's last run) on; both end together.
 
     Raises:
-        ConfigError: the lake holds a real market.
+        ConfigError: the lake holds a real market, or that of another seed.
     """
     lake = Lake.at(settings.lake, settings.bronze, settings.silver, settings.gold)
-    if holds_a_real_market(lake.objects) or (_has_tables(lake) and not is_simulated(lake.objects)):
-        raise ConfigError(
-            f"{settings.lake}, or the place of one of its layers, holds a real market; set COINLAKE_LAKE to another "
-            "place for the demo"
-        )
     start = f"{_start(lake):%Y-%m-%dT%H:%M:%SZ}"
     options = Options(coins=5 * COINS, seed=seed, plan="keyless", rate=0, now=start, speed=0)
     with running(options) as simulator:
+        demand_room_for(lake, simulator.market.name)
         chosen = replace(
             settings, api_url=simulator.url, api_key=Secret(), plan="keyless", rate=0, now=simulator.clock_url
         )
         yield workspace(replace(chosen, monthly_credits=0, daily_credits=0), report), simulator
-
-
-def _has_tables(lake: Lake) -> bool:
-    """Whether silver or gold hold anything: a simulated market's stand beside a bronze that is marked as one."""
-    return any(lake.version(entry.table) >= 0 for entry in catalog.entries().values())
 
 
 def _start(lake: Lake) -> datetime:

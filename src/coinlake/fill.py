@@ -24,7 +24,7 @@ from coinlake import pipeline as steps
 from coinlake.answer import Answer, to_text
 from coinlake.bronze.call import MARKET_CHART, SOURCE, Call
 from coinlake.bronze.ingest import ingest
-from coinlake.bronze.kind import HEADER, demand_not_real, mark_as_simulated
+from coinlake.bronze.kind import HEADER, demand_room_for, mark_as_simulated
 from coinlake.bronze.plan import DATASETS, Known, Wish, last_finished_day, plan
 from coinlake.duck import bring, connect, quoted
 from coinlake.errors import CoinlakeError, ConfigError
@@ -100,7 +100,7 @@ def into_silver(work: Workspace, bucket: Bucket, block_rows: int = BLOCK_ROWS) -
 
     def pour(run: steps.Run, done: steps.Done) -> None:
         router, report = _service(bucket, run.began_at), _told_of(work.report, run)
-        mark_as_simulated(work.lake.objects)
+        mark_as_simulated(work.lake, router.service.market.name)
         _pour_lists(work, router, bucket, run.began_at, done)
         _pour_prices(work.lake, router, bucket, run.began_at, done, report, block_rows)
 
@@ -113,7 +113,7 @@ def demand_empty(lake: Lake) -> None:
     Raises:
         ConfigError: it holds a real market, rows in silver, or answers in bronze.
     """
-    demand_not_real(lake.objects)
+    demand_room_for(lake, "")
     observations = [each for each in catalog.layer("silver") if each not in (runs.TABLE, rejects.TABLE)]
     if full := [each.name for each in observations if _holds_rows(lake, each)]:
         raise ConfigError(f"{lake.silver} already holds rows of {full[0]}; set COINLAKE_LAKE to an empty place")
@@ -157,7 +157,7 @@ class Direct:
         """The answer that would have come over HTTP, its body to the byte."""
         asked = self.router.asked(call.path, call.params, _ms(self.at))
         body = text(self.router.answer(asked)).encode()
-        headers = {HEADER: "1"}
+        headers = {HEADER: self.router.service.market.name}
         return Reply(Answer(SOURCE, call.endpoint, call.path, call.params, 200, headers, self.at, self.at, 1, body))
 
 

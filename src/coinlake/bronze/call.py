@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 SOURCE = "coingecko"
+ERRORS = "_errors"
+"""The folder of answers that cannot be used."""
 
 MARKETS = "coins_markets"
 MARKET_CHART = "coins_market_chart"

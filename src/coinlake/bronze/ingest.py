@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from coinlake.answer import Answer, pack, to_text
-from coinlake.bronze.call import MARKETS, PAGE, SIMPLE_PRICE, SOURCE, Call
+from coinlake.bronze.call import ERRORS, MARKETS, PAGE, SIMPLE_PRICE, SOURCE, Call
 from coinlake.bronze.kind import demand_same_kind
 from coinlake.bronze.plan import (
     UNKNOWN_FOR,
@@ -42,9 +42,6 @@ PART_ANSWERS = 50
 
 PART_SECONDS = 60.0
 """Seconds since its first answer after which a part is closed."""
-
-ERRORS = "_errors"
-"""The folder of answers that cannot be used."""
 
 _REFUSALS = 2
 
@@ -158,9 +155,9 @@ def ingest(
     at = at.astimezone(UTC)
     parts = Parts(lake.objects, run, at, monotonic)
     is_late = lambda: monotonic() >= until  # noqa: E731 (as short as what it says)
-    run_ = _Run(source, parts, wish, known, at, now, report, is_late, days_limit=known.days_limit)
+    run_ = _Run(source, lake, parts, wish, known, at, now, report, is_late, days_limit=known.days_limit)
     try:
-        return run_.all_of(lake)
+        return run_.all_of()
     finally:
         parts.close()
 
@@ -261,6 +258,7 @@ class _Run:
     """The calls of one run, and what has come of them so far."""
 
     source: Source
+    lake: Lake
     parts: Parts
     wish: Wish
     known: Known
@@ -290,7 +288,7 @@ class _Run:
     failure: CoinlakeError | None = None
     stopped: CoinlakeError | None = None
 
-    def all_of(self, lake: Lake) -> Ingested:
+    def all_of(self) -> Ingested:
         """Do all there is to do, in two steps where today's universe is not known yet."""
         planned = plan(self.wish, self.known, self.at)
         universe = self.known.universe
@@ -298,7 +296,7 @@ class _Run:
             self.total = planned.credits_expected
             self.fetch(pages)
             rest = tuple(call for call in planned.calls if call not in pages)
-            if not (self.stopped or self.left) and (universe := self._freeze(lake)):
+            if not (self.stopped or self.left) and (universe := self._freeze()):
                 planned = plan(self.wish, self._known_now(universe), self.at)
                 rest = planned.calls
         else:
@@ -377,7 +375,7 @@ class _Run:
         self.answers += reply.failure is None
         self.credits += call.credits if reply.answer.status == 200 else 0
         if reply.failure is None and self.answers == 1:
-            demand_same_kind(self.parts.objects, reply.answer)
+            demand_same_kind(self.lake, reply.answer)
         if reply.calls:  # a source that had no patience left asked nothing
             self.parts.add(reply.answer, call.endpoint if reply.failure is None else ERRORS)
         self.parts.close_due()
@@ -423,7 +421,7 @@ class _Run:
         if from_day <= to_day:
             self.cut.append(Unavailable(call.coin_id, from_day, to_day, reason))
 
-    def _freeze(self, lake: Lake) -> Universe | None:
+    def _freeze(self) -> Universe | None:
         """Today's universe from the rank pages; None where a page is missing."""
         top = self.wish.top or 0
         ids = list(dict.fromkeys(coin for page in sorted(self.ranked) for coin in self.ranked[page]))[:top]
@@ -432,7 +430,7 @@ class _Run:
         if not ids:
             self.stopped = SourceError("the service listed no coins at all; wait, then run again")
             return None
-        return freeze_universe(lake, self.at.date(), top, ids, self.now())
+        return freeze_universe(self.lake, self.at.date(), top, ids, self.now())
 
     def _known_now(self, universe: Universe) -> Known:
         """What is known after the rank pages."""

@@ -160,7 +160,7 @@ class _Handler(StreamRequestHandler):
         try:
             url = urlsplit(target)
         except ValueError:  # http://[ is no address
-            self._write(Reply(HTTPStatus.BAD_REQUEST, b"", {}))
+            self._write(self.service.refuse(HTTPStatus.BAD_REQUEST))
             return False
         params = dict(parse_qsl(url.query, keep_blank_values=True))
         if method == "GET":
@@ -168,7 +168,7 @@ class _Handler(StreamRequestHandler):
         elif method == "POST":
             reply = self.service.post(unquote(url.path), params, _ms)
         else:
-            reply = Reply(HTTPStatus.METHOD_NOT_ALLOWED, b"", {"Allow": "GET, POST"})
+            reply = self.service.refuse(HTTPStatus.METHOD_NOT_ALLOWED, Allow="GET, POST")
         if reply.is_dropped:
             return False
         self._write(reply)

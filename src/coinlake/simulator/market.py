@@ -56,6 +56,7 @@ class Market:
     """The market of a seed with so many coins at a time.
 
     Coins go by their number: `coins` of them are there from the start, their successors have the numbers above.
+    `name` tells it from every other.
     `lasting` coins never die and have no successors. Moments are milliseconds since 1970, from 2008-01-01 to
     2052-11-08.
 
@@ -66,6 +67,7 @@ class Market:
     def __init__(self, seed: int, coins: int, lasting: bool = False) -> None:
         self.seed = seed
         self.places = coins
+        self.name = f"seed={seed} coins={coins}{' lasting' if lasting else ''}"
         self.universe = universe(seed, coins, lasting)
         self._seasons = history.all_seasons(key_of(seed, "history"))
         self._corners_ms = self._seasons.corners_ms

@@ -1,6 +1,6 @@
 """The simulated service on loopback: HTTP, keys, limits, the edge's cache, and its own `/clock` and `/stats`.
 
-Whatever it says about coins carries the header `x-coinlake-simulated: 1`.
+Whatever it says carries the header `x-coinlake-simulated` with the name of its market.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any
 
 from coinlake.simulator import refusals
@@ -239,6 +240,10 @@ class Simulated:
     def _too_many(self, wait_s: int) -> Reply:
         return Reply(429, TOO_MANY, self._headers({"Retry-After": str(wait_s), "Cache-Control": "no-cache"}))
 
+    def refuse(self, status: HTTPStatus, **headers: str) -> Reply:
+        """The answer to what is no question: an unknown method, an address that is none."""
+        return Reply(status, b"", self._headers(headers))
+
     def _own(self, said: Any, status: int = 200) -> Reply:
         """An answer of the simulator's own, which is no part of the service."""
         return Reply(status, json.dumps(said).encode(), self._headers({"Cache-Control": "no-store"}))
@@ -247,7 +252,7 @@ class Simulated:
         return {
             "Date": formatdate(self.clock.now_ms() / 1000, usegmt=True),
             "Content-Type": JSON,
-            SIMULATED: "1",
+            SIMULATED: self.router.service.market.name,
             "Server": "coinlake-simulator",
             **more,
         }
