@@ -466,7 +466,11 @@ def simulate(
         faults=_rates(faults, "--faults") if faults else None,
         lasting=lasting,
     )
-    serve(options, lambda run: door.answer({"url": run.url, "clock": run.clock_url}, _simulating))
+    try:
+        serve(options, lambda run: door.answer({"url": run.url, "clock": run.clock_url}, _simulating))
+    except KeyboardInterrupt:  # which is how it ends
+        door.screen.say("the simulated market is closed")
+        raise typer.Exit(130) from None
 
 
 def _fill(door: Door, into_silver: bool, coins: int, years: int, seed: int, traps: Mapping[str, float]) -> None:
