@@ -221,7 +221,23 @@ def test_a_window_still_reaches_its_first_day_when_the_run_takes_a_while() -> No
     late = datetime(2022, 2, 2, 23, 50, tzinfo=UTC)
     known = Known(covered={("daily", "bitcoin"): window(late, 364) - {date(2022, 2, 1)}})
     (call,) = plan(BITCOIN, known, late).calls
-    assert date(2022, 2, 1) in answered(call, late + timedelta(minutes=30))
+    later = late + timedelta(minutes=30)
+    assert date(2022, 2, 1) in answered(kept_up(call, late, later, None), later)
+
+
+@given(
+    time_of_day=st.integers(10, 24 * 60 - 1),
+    passed=st.one_of(st.integers(0, 60), st.integers(0, 5 * 24 * 60)),
+    lacking=st.integers(1, 9),
+)
+def test_no_daily_point_that_is_held_is_asked_for_again(time_of_day: int, passed: int, lacking: int) -> None:
+    at = datetime(2022, 2, 2, tzinfo=UTC) + timedelta(minutes=time_of_day)
+    missing = {date(2022, 2, 1) - n * DAY for n in range(lacking)}
+    (call,) = plan(BITCOIN, Known(covered={("daily", "bitcoin"): window(at, 364) - missing}), at).calls
+    now = at + timedelta(minutes=passed)
+    got = answered(kept_up(call, at, now, None), now)
+    assert missing <= got
+    assert min(got) == min(missing)
 
 
 def test_a_call_made_long_after_it_was_planned_reaches_back_as_far() -> None:

@@ -37,15 +37,17 @@ def watch(
 ) -> None:
     """Look at the lake again and again while `goes_on`; tell `done` of everything that was set off.
 
-    With `every` what is missing is fetched at once and then in that rhythm, by the pipeline's clock. A service that
-    does not answer is told to `failed` and asked again at the next turn; every other error ends the watch.
+    With `every` what is missing is fetched at once and then in that rhythm, by the pipeline's clock. A turn that was
+    missed, as work took longer or the machine slept, is not made up for: the next one fetches the closes of all days
+    since, and a market list of a moment that has passed is nowhere to be had. A service that does not answer is told to
+    `failed` and asked again at the next turn; every other error ends the watch.
     """
     due = work.now()
     while goes_on():
         now = work.now()
         fetch = every is not None and now >= due
         if every is not None and fetch:
-            due = max(due + every, now)
+            due += every * ((now - due) // every + 1)
         try:
             report = work.topple(fetch)
         except SourceError as exc:

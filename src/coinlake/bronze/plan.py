@@ -328,7 +328,7 @@ def _daily(
     """One call that reaches back to the first close wanted."""
     if not wanted:
         return []
-    days = _days_to(at + _RUN, _midnight(wanted[0] + _DAY))
+    days = _days_to(at, _midnight(wanted[0] + _DAY))  # `kept_up` sees to it that it still does when it is made
     return [ask.market_chart(coin, days if reach is None else min(days, reach), "daily", why)]
 
 
@@ -407,13 +407,14 @@ def days_of(call: Call, at: datetime) -> tuple[date, date] | None:
 
 
 def kept_up(call: Call, planned_at: datetime, now: datetime, history_days: int | None) -> Call:
-    """The call as it has to be made now, so that it reaches back as far as it was planned to: the service counts the
-    days of a chart from the moment of the call, which in a long run, or by a fast clock, is a later one.
+    """The call as it has to be made now, so that it reaches back to the first close it was planned for, and to none
+    before that: the service counts the days of a chart from the moment of the call, which in a long run, or by a fast
+    clock, is a later one.
     """
     if call.endpoint != MARKET_CHART or call.params.get("interval") != "daily":
         return call
     asked = int(call.params["days"])
-    days = max(_days_to(now, planned_at + _RUN - asked * _DAY), asked)
+    days = max(_days_to(now, _midnight(first_day(planned_at, asked) + _DAY)), asked)
     if history_days is not None:
         days = max(min(days, history_days - 1), asked)
     return replace(call, params={**call.params, "days": str(days)})

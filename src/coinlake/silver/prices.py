@@ -64,6 +64,8 @@ STEPS_S = {"5m": 1_200, "hourly": 43_200}
 
 _ASKED = """case when "interval" in ('daily', 'hourly', '5m') then "interval"
     when days_asked <= 1 then '5m' when days_asked <= 90 then 'hourly' else 'daily' end"""
+_SKEW = "interval 1 minute"
+"""By how much the service's clock, from which it counts the days, may be ahead of ours."""
 _MIDNIGHT = "(day + interval 1 day)::TIMESTAMP"
 
 
@@ -71,7 +73,7 @@ def decode_chart(con: duckdb.DuckDBPyConnection, asked: str) -> Decoded:
     """One element a point of a series: `[milliseconds, value]`."""
     con.execute(
         f"create or replace temp table asked as select *, case when days_asked is not null then "
-        f"fetched_at - to_microseconds((days_asked * 86400e6)::BIGINT) else from_at end as window_from, "
+        f"fetched_at - to_microseconds((days_asked * 86400e6)::BIGINT) + {_SKEW} else from_at end as window_from, "
         f"coalesce(least(to_at, fetched_at), fetched_at) as window_to, {_ASKED} as asked_granularity from ("
         f"select *, case when try_cast(days as DOUBLE) between 0 and {MOST_DAYS} then days::DOUBLE end as days_asked, "
         f"{Kind.SECONDS.value[1].format(t='from_s')} as from_at, {Kind.SECONDS.value[1].format(t='to_s')} as to_at "
