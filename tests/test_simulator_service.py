@@ -491,6 +491,8 @@ def test_a_finished_day_appears_when_the_service_has_it(now: str, chart: bool, r
 # Plans, errors, limits -----------------------------------------------------------------------------------------------
 
 PRO, DEMO = {"x-cg-pro-api-key": "key"}, {"x-cg-demo-api-key": "key"}
+YEAR = {**USD, "from": str(NOW_MS // 1000 - 300 * 86_400), "to": str(NOW_MS // 1000)}
+MONTH_OF_2018 = {**USD, "from": "1519862400", "to": "1522540800"}
 LONG_AGO = {**USD, "from": str(NOW_MS // 1000 - 800 * 86_400), "to": str(NOW_MS // 1000)}
 
 
@@ -520,6 +522,23 @@ LONG_AGO = {**USD, "from": str(NOW_MS // 1000 - 800 * 86_400), "to": str(NOW_MS 
         ("analyst", PRO, "/coins/sim-bitcoin/market_chart/range", LONG_AGO, 200, None),
         ("analyst", PRO, "/coins/sim-bitcoin/market_chart", {**USD, "days": "1", "interval": "5m"}, 401, 10005),
         ("enterprise", PRO, "/coins/sim-bitcoin/market_chart", {**USD, "days": "3", "interval": "5m"}, 200, None),
+        ("enterprise", PRO, "/coins/sim-bitcoin/market_chart", {**USD, "days": "11", "interval": "5m"}, 400, None),
+        ("analyst", PRO, "/coins/sim-bitcoin/market_chart", {**USD, "days": "100", "interval": "hourly"}, 200, None),
+        ("analyst", PRO, "/coins/sim-bitcoin/market_chart", {**USD, "days": "101", "interval": "hourly"}, 400, None),
+        ("analyst", PRO, "/coins/sim-bitcoin/market_chart/range", {**YEAR, "interval": "hourly"}, 400, None),
+        ("analyst", PRO, "/coins/sim-bitcoin/market_chart/range", {**YEAR, "interval": "daily"}, 200, None),
+        ("basic", PRO, "/coins/sim-bitcoin/ohlc", {**USD, "days": "365"}, 200, None),
+        ("basic", PRO, "/coins/sim-bitcoin/ohlc", {**USD, "days": "max"}, 401, 10012),
+        ("basic", PRO, "/coins/sim-bitcoin/ohlc/range", {**MONTH_OF_2018, "interval": "hourly"}, 401, 10012),
+        ("analyst", PRO, "/coins/sim-bitcoin/ohlc/range", {**MONTH_OF_2018, "interval": "hourly"}, 200, None),
+        ("analyst", PRO, "/coins/sim-bitcoin/ohlc", {**USD, "days": "max"}, 200, None),
+        ("analyst", PRO, "/coins/sim-bitcoin/ohlc", {**USD, "days": "90", "interval": "hourly"}, 200, None),
+        ("analyst", PRO, "/coins/sim-bitcoin/ohlc", {**USD, "days": "180", "interval": "hourly"}, 400, None),
+        ("analyst", PRO, "/coins/sim-bitcoin/ohlc", {**USD, "days": "180", "interval": "daily"}, 200, None),
+        ("analyst", PRO, "/coins/sim-bitcoin/ohlc", {**USD, "days": "365", "interval": "daily"}, 400, None),
+        ("analyst", PRO, "/coins/sim-bitcoin/ohlc", {**USD, "days": "max", "interval": "daily"}, 400, None),
+        ("demo", {}, "/coins/markets", {**USD, "ids": ",".join(["sim-bitcoin"] * 250)}, 200, None),
+        ("demo", {}, "/coins/markets", {**USD, "ids": ",".join(["sim-bitcoin"] * 251)}, 400, None),
         ("demo", {}, "/coins/sim-bitcoin/ohlc", {**USD, "days": "7", "interval": "daily"}, 401, 10005),
         ("demo", {}, "/coins/nobody/market_chart", {**USD, "days": "1"}, 404, None),
         ("demo", {}, "/coins/sim-bitcoin/market_chart", {}, 422, None),
@@ -547,10 +566,56 @@ def test_each_plan_refuses_what_the_real_one_refuses(
         answer = client.get(path, params=params, headers=headers)
     body = answer.json()
     assert answer.status_code == status, answer.text
-    assert answer.headers["x-coinlake-simulated"] == "1"
+    assert answer.headers["x-coinlake-simulated"].startswith("seed=")
     inner = body.get("error", body) if isinstance(body, dict) else {}
     said = inner.get("status") if isinstance(inner, dict) else None
     assert (said.get("error_code") if isinstance(said, dict) else None) == code
+
+
+def test_five_minute_series_begin_in_2018() -> None:
+    around = {**USD, "from": "2018-02-06", "to": "2018-02-11", "interval": "5m"}
+    with asking(plan="enterprise", traps=none()) as (_, client):
+        client.headers.update(PRO)
+        found = got(client, "/coins/sim-bitcoin/market_chart/range", **around)["prices"]
+    assert found[0][0] == 1_518_134_400_000
+    assert found[-1][0] > 1_518_300_000_000
+
+
+ETHER = {"vs_currency": "eth"}
+
+
+@pytest.mark.parametrize(
+    ("now", "pattern", "path", "params"),
+    [
+        (
+            "2015-08-20T00:45:00Z",
+            "/coins/{id}/market_chart",
+            "/coins/sim-bitcoin/market_chart",
+            {**ETHER, "days": "90"},
+        ),
+        ("2015-08-20T00:45:00Z", "/coins/{id}/ohlc", "/coins/sim-bitcoin/ohlc", {**ETHER, "days": "90"}),
+        ("2014-06-01T00:45:00Z", "/coins/{id}/market_chart", "/coins/sim-bitcoin/market_chart", {**ETHER, "days": "9"}),
+        ("2014-06-01T00:45:00Z", "/coins/markets", "/coins/markets", {**ETHER, "price_change_percentage": HORIZONS}),
+        ("2014-06-01T00:45:00Z", "/global", "/global", {}),
+        (
+            "2014-06-01T00:45:00Z",
+            "/simple/price",
+            "/simple/price",
+            {"ids": "sim-bitcoin", "vs_currencies": "eth,usd", "include_market_cap": "true"},
+        ),
+    ],
+)
+def test_what_is_asked_in_ether_before_there_was_any_is_left_out(
+    shared: Path, now: str, pattern: str, path: str, params: dict[str, str]
+) -> None:
+    with asking(now=now, traps=none(), plan="enterprise") as (_, client):
+        client.headers.update(PRO)
+        body = got(client, path, **params)
+    assert complaints(body, schema_of(shared, "pro", pattern)) == []
+    if pattern != "/coins/markets":
+        assert "null" not in json.dumps(body)
+    if "2015" in now:
+        assert 0 < len(body if isinstance(body, list) else body["prices"]) < 90 * 24
 
 
 @pytest.mark.parametrize(

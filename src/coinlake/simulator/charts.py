@@ -49,16 +49,17 @@ def step_of(service: Service, start_ms: int, end_ms: int, now_ms: int, interval:
 
 
 def chart(service: Service, coin: int, window: Window, currency: str, precision: str | None) -> dict[str, Raw]:
-    """Prices, caps and volumes of a coin: `{"prices": [[ms, value], …], …}`.
+    """Prices, caps and volumes of a coin: `{"prices": [[ms, value], …], …}`. Points from before the currency was there
+    are left out.
 
     Raises:
         Refusal: the service does not know the currency.
     """
     times = _with_now(service, coin, window, ticks(service, coin, window))
     found = service.points(np.array([coin]), times)
-    there = np.isfinite(found.price_usd[0])
-    times = times[there]
     per_dollar = service.per_dollar(currency, times)
+    there = np.isfinite(found.price_usd[0] * per_dollar)
+    times, per_dollar = times[there], per_dollar[there]
     price, cap, volume = (floats(series[0][there] * per_dollar) for series in _series(found))
     if precision not in (None, "full"):
         price = [rounded(each, precision) for each in price]

@@ -22,7 +22,9 @@ CHAINS = tuple(f"{PREFIX}{each}" for each in ("ethereum", "binance-smart-chain",
 
 
 def simple_price(service: Service, coins: Sequence[int], now_ms: int, params: Mapping[str, str]) -> dict[str, Any]:
-    """What coins cost at their last updates: `{id: {"usd": …, "usd_market_cap": …, "last_updated_at": s}}`."""
+    """What coins cost at their last updates: `{id: {"usd": …, "usd_market_cap": …, "last_updated_at": s}}`; nothing in
+    a currency that is not there yet.
+    """
     if not coins:
         return {}
     chosen = np.array(coins, dtype=np.int64)
@@ -38,6 +40,8 @@ def simple_price(service: Service, coins: Sequence[int], now_ms: int, params: Ma
         for currency in asked:
             price, before = found.price_usd[place] * worth[currency][place]
             rate = worth[currency][place, 0]
+            if rate != rate:
+                continue
             said[currency] = rounded(float(price), params.get("precision"))
             if params.get("include_market_cap") == "true":
                 said[f"{currency}_market_cap"] = float(found.cap_usd[place, 0] * rate)
@@ -73,13 +77,14 @@ def _platforms(service: Service, coin: int) -> dict[str, str]:
 
 
 def global_market(ranking: Ranking) -> dict[str, Any]:
-    """The whole market: totals in every currency, the largest ten's shares."""
+    """The whole market: totals in every currency that is there, the largest ten's shares."""
     service, now = ranking.service, np.array([ranking.now_ms])
     before = service.market.points(ranking.coins, now - DAY_MS)
     cap, volume = math.fsum(ranking.cap), math.fsum(ranking.volume)
     cap_before = math.fsum(np.where(ranking.cap > 0, np.nan_to_num(before.cap_usd[:, 0]), 0.0))
     volume_before = math.fsum(np.nan_to_num(before.volume_24h_usd[:, 0]))
     rates = {currency: float(service.per_dollar(currency, now)[0]) for currency in ("btc", "eth", *CURRENCIES)}
+    rates = {currency: rate for currency, rate in rates.items() if math.isfinite(rate)}
     shares = {}
     for place in ranking.order[ranking.rank[ranking.order] > 0][:10].tolist():
         name = service.names.of(int(ranking.coins[place]), ranking.now_ms)

@@ -189,7 +189,9 @@ def _issued(
         "total_supply": None if lacks_total else total,
         "max_supply": None if not most or traps.lacks(0.2, _MAX, coin) else most,
         "fully_diluted_valuation": price * (most or total) if valued else None,
-        "roi": None if traps.lacks(0.67, _ROI, coin) else _return(price, float(here.base_usd[coin])),
+        "roi": None
+        if math.isnan(price) or traps.lacks(0.67, _ROI, coin)
+        else _return(price, float(here.base_usd[coin])),
     }
 
 
