@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 
 from coinlake.ids import SIMULATED as PREFIX
 from coinlake.simulator import charts, overview, refusals, rows
+from coinlake.simulator.chance import Ints
 from coinlake.simulator.majors import SECTORS
 from coinlake.simulator.observed import CURRENCIES, Service
 from coinlake.simulator.paths import DAY_MS, END_MS, MINUTE_MS, ORIGIN_MS
@@ -21,8 +23,12 @@ from coinlake.simulator.ranking import Ranking
 
 PER_PAGE, MOST_PER_PAGE = 100, 250
 OHLC_DAYS = ("1", "7", "14", "30", "90", "180", "365")
-OHLC_SINCE_MS = 1_518_134_400_000
-"""2018-02-09, where `/ohlc/range` begins."""
+OHLC_DAYS_MOST = {"daily": 180, "hourly": 90}
+"""Most days of candles of an interval that is asked for."""
+CHART_DAYS_MOST = {"hourly": 100, "5m": 10}
+"""Most days of a series of an interval that is asked for."""
+SINCE_2018_MS = 1_518_134_400_000
+"""2018-02-09, where `/ohlc/range` and 5-minute series begin."""
 ORDERS = ("market_cap_desc", "market_cap_asc", "volume_desc", "volume_asc", "id_asc", "id_desc")
 CATEGORY_ORDERS = tuple(
     f"{field}_{way}" for field in ("market_cap", "name", "market_cap_change_24h") for way in ("desc", "asc")
@@ -131,20 +137,27 @@ class Router:
 
     def _chosen(self, standing: Ranking, params: Mapping[str, str], order: str) -> list[int]:
         """The coins asked for, in order: of a category, by id, by name, by symbol, or all."""
-        ordered: list[int] = standing.coins[_ordered(standing, order)].tolist()
+        ordered: Ints = standing.coins[_ordered(standing, order)]
         if "category" in params:
             sectors = [f"{PREFIX}{id_}" for id_, _, _ in SECTORS]
             if params["category"] not in sectors:
                 raise refusals.Refusal(404, {"error": "Category not found"})
             sector = self.service.market.universe.sector
-            return [coin for coin in ordered if sector[coin] == sectors.index(params["category"])]
-        wanted = self._named(standing, params)
-        return ordered if wanted is None else [coin for coin in ordered if coin in wanted]
+            ordered = ordered[sector[ordered] == sectors.index(params["category"])]
+        elif (wanted := self._named(standing, params, MOST_PER_PAGE)) is not None:
+            ordered = ordered[np.isin(ordered, list(wanted))]
+        chosen: list[int] = ordered.tolist()
+        return chosen
 
-    def _named(self, standing: Ranking, params: Mapping[str, str]) -> dict[int, None] | None:
+    def _named(
+        self, standing: Ranking, params: Mapping[str, str], most_ids: float = math.inf
+    ) -> dict[int, None] | None:
         """Coins by `ids`, `names` or `symbols`, in the order asked; None where none of these is given."""
         if "ids" in params:
-            known = (self.service.names.coin(id_) for id_ in self._listed(params["ids"]))
+            listed = self._listed(params["ids"])
+            if len(listed) > most_ids:
+                raise refusals.invalid("ids")
+            known = map(self.service.names.coin, listed)
             return {coin: None for coin in known if coin is not None and standing.has(coin)}
         for field, found in (("names", "by_name"), ("symbols", "by_symbol")):
             if field in params:
@@ -192,6 +205,7 @@ class Router:
         else:
             start = asked.now_ms - round(_number(params, "days") * DAY_MS)
         self._demand_reach(start, asked.now_ms)
+        _demand_length(asked.now_ms - start, CHART_DAYS_MOST.get(interval or ""), "days")
         return self._charted(asked, coin, start, asked.now_ms, interval, charts.CHART_LATE_MS, True)
 
     def _chart_range(self, asked: Asked) -> Any:
@@ -202,6 +216,8 @@ class Router:
         if start > end:
             raise refusals.invalid("date range")
         self._demand_reach(start, asked.now_ms)
+        _demand_length(end - start, CHART_DAYS_MOST.get(interval or ""), "date range")
+        start = max(start, SINCE_2018_MS) if interval == "5m" else start
         return self._charted(asked, coin, start, end, interval, charts.RANGE_LATE_MS, False)
 
     def _charted(
@@ -222,10 +238,14 @@ class Router:
         interval = params.get("interval")
         if interval is not None and not self.plan.is_paid:
             raise refusals.pro_only()
+        interval = _of(interval, ("daily", "hourly", None))
+        length_ms = (END_MS - ORIGIN_MS) if days == "max" else int(days) * DAY_MS
+        _demand_length(length_ms, OHLC_DAYS_MOST.get(interval or ""), "days")
         coin = self.service.coin(asked.coin_id, asked.now_ms)
         born = int(self.service.market.universe.born_ms[coin])
-        start = born if days == "max" else asked.now_ms - int(days) * DAY_MS
-        length = charts.candle_ms(9999 if days == "max" else int(days), _of(interval, ("daily", "hourly", None)))
+        start = born if days == "max" else asked.now_ms - length_ms
+        self._demand_reach(start, asked.now_ms)
+        length = charts.candle_ms(length_ms // DAY_MS, interval)
         return self._candles(asked, coin, max(start, born), asked.now_ms, length)
 
     def _ohlc_range(self, asked: Asked) -> Any:
@@ -235,9 +255,10 @@ class Router:
         _demand(params, "vs_currency", "from", "to", "interval")
         interval = _of(params["interval"], ("daily", "hourly"))
         coin = self.service.coin(asked.coin_id, asked.now_ms)
-        start, end = max(_moment(params, "from"), OHLC_SINCE_MS), _moment(params, "to")
+        start, end = max(_moment(params, "from"), SINCE_2018_MS), _moment(params, "to")
         if not 0 <= end - start <= (180 if interval == "daily" else 31) * DAY_MS:
             raise refusals.invalid("date range")
+        self._demand_reach(start, asked.now_ms)
         start = max(start, int(self.service.market.universe.born_ms[coin]))
         return self._candles(asked, coin, start, end, charts.candle_ms(0, interval))
 
@@ -295,6 +316,11 @@ def _of(value: str | None, allowed: Sequence[str | None]) -> str | None:
     if value not in allowed:
         raise refusals.invalid("interval")
     return value
+
+
+def _demand_length(length_ms: int, most_days: int | None, what: str) -> None:
+    if most_days is not None and length_ms > most_days * DAY_MS:
+        raise refusals.invalid(what)
 
 
 def _precision(params: Mapping[str, str]) -> str | None:
