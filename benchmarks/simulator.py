@@ -29,15 +29,17 @@ CALLS = {
     "ping": ("/ping", SMALL_MS),
     "key": ("/key", SMALL_MS),
     "price of one coin": ("/simple/price?ids=sim-ethereum&vs_currencies=usd", SMALL_MS),
-    "row of one coin": (f"/coins/markets?{USD}&per_page=1", SMALL_MS),
-    "row of one coin, by id": (f"/coins/markets?{USD}&ids=sim-ethereum", SMALL_MS),
-    "candles of one day": (f"/coins/sim-ethereum/ohlc?{USD}&days=1", SMALL_MS),
+    "row of one coin": (f"/coins/markets?{USD}&per_page=1", None),
+    "row of one coin, by id": (f"/coins/markets?{USD}&ids=sim-ethereum", None),
+    "candles of one day": (f"/coins/sim-ethereum/ohlc?{USD}&days=1", None),
     "whole market": ("/global", None),
     "one day, 5-minutely": (f"/coins/sim-ethereum/market_chart?{USD}&days=1", None),
     "365 daily points": (f"/coins/sim-ethereum/market_chart?{USD}&days=364&interval=daily", CHART_MS),
     "rows of 250 coins": (f"/coins/markets?{USD}&per_page=250", None),
 }
-"""What is asked, by what one would call it, and how many milliseconds of a core it may take."""
+"""What is asked, by what one would call it, and how many milliseconds of a core it may take; None for no limit: a row
+tells a rank among all coins and the extremes of a day and of ever, a day's candles 48 times six prices.
+"""
 OPTIONS = ("--coins", "250", "--plan", "analyst", "--rate", "0", "--begin", "2022-02-01T00:45:00Z", "--speed", "fast")
 
 
