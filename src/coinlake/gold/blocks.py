@@ -24,7 +24,7 @@ few days before.
 BYTES_A_VALUE = 8
 LEAST_ROWS = 20_000
 """Rows that are worked on at once in however little memory: smaller blocks take longer, and hardly less."""
-COPIES = 12
+COPIES = 15
 """How often a value that is read or made lies in memory at once: as read, as an array, as made, as checked, and as
 written, of this block and of the next. Measured, as the next one is.
 """
