@@ -207,12 +207,12 @@ def _pieces(
     lake: Lake, definition: Definition, engine: Engine, sources: Sequence[str], parts: Sequence[Scope], told: Told
 ) -> Iterator[Piece]:
     """Parts of a table, one after the other."""
+    if list(parts) == [EVERYTHING]:
+        yield Piece(make(lake, definition, engine, sources))
+        return
     before = ArrowTable.from_arrow(lake.read(definition.table, definition.carries or None, "false"))
     for number, scope in enumerate(parts):
         told(number, len(parts))
-        if scope == EVERYTHING:
-            yield Piece(make(lake, definition, engine, sources))
-            continue
         rows = make(lake, definition, engine.another(), sources, scope, before=before)
         piece = Piece(rows, scope.predicate(str(definition.table.dated_by)))
         if definition.carries and definition.blocks == DAYS:

@@ -377,8 +377,7 @@ class _Known:
     def facts(self, name: str, held: _Held, lately: NDArray[np.bool_], day: int) -> Row:
         """One day of a dated table."""
         rows = held.counts["rows"]
-        begins = day + 1 - EXPECTED_DAYS
-        there = begins + np.flatnonzero(rows[begins : day + 1])
+        there = _lately_there(rows, day)
         missing = int((rows[there[0] : day + 1] == 0).sum()) if len(there) else None
         return {
             **self.about(name, day, self.days[there[-1]].item() if len(there) else None),
@@ -391,8 +390,7 @@ class _Known:
 
     def of_undated(self, name: str, daily: _Held, day: int) -> Row:
         """How far a table without days reached when a day had ended."""
-        begins = day + 1 - EXPECTED_DAYS
-        before = begins + np.flatnonzero(daily.counts["rows"][begins : day + 1])
+        before = _lately_there(daily.counts["rows"], day)
         newest = self.days[before[-1]].item() if len(before) else None
         if newest and name == BACKTESTS.name:
             newest = month_finished(newest)
@@ -450,6 +448,12 @@ class _Known:
         covering = [each for each in self.ranges if each[1] <= of_day <= each[2]]
         names = ("coin_id", "from_day", "to_day", "reason")
         return json.dumps([dict(zip(names, map(str, each), strict=True)) for each in covering])
+
+
+def _lately_there(rows: NDArray[np.float64], day: int) -> NDArray[np.int64]:
+    """The numbers of the days with rows, of the 30 up to a day."""
+    begins = day + 1 - EXPECTED_DAYS
+    return begins + np.flatnonzero(rows[begins : day + 1])
 
 
 def _against(name: str, row: Row) -> list[str]:

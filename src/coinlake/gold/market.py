@@ -294,7 +294,7 @@ def _believed(rows: Columns) -> Floats:
 def _universe(every: _Days, known: Universes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """By day, whether who was there is known, of every coin; by row, whether the coin is in the day's universe."""
     there = known.there(every["coin_id"], every["day"])
-    is_seen = every.count(known.complete(every["coin_id"], every["day"])) > 0
+    is_seen = every.count(known.complete(there, every["day"])) > 0
     stands_in = np.flatnonzero(every.count(there)[every.number] == 0)
     cap = every["cap"][stands_in]
     order = stands_in[np.lexsort((np.where(np.isnan(cap), 1.0, -cap), every.number[stands_in]))]

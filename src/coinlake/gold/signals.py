@@ -89,8 +89,9 @@ def ranked(columns: Mapping[str, NDArray[Any]], known: Universes) -> dict[str, N
     """Whether the universe of each row's day is known and all of it is here, and whether the coin is compared with
     others: those on the list where there is one, else all.
     """
-    coin, day = columns["coin_id"], columns["day"]
-    return {"is_universe_known": known.complete(coin, day), "is_ranked": ~known.listed(day) | known.there(coin, day)}
+    day = columns["day"]
+    there = known.there(columns["coin_id"], day)
+    return {"is_universe_known": known.complete(there, day), "is_ranked": ~known.listed(day) | there}
 
 
 def events(days: Days, of: Mapping[str, Rule]) -> dict[str, NDArray[Any]]:

@@ -50,12 +50,12 @@ class Universes:
         """Whether the list of each day is known."""
         return np.isin(_number_of(day), self.days)
 
-    def complete(self, coin: NDArray[Any], day: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether the list of each row's day is known, and the rows hold every coin on it: one that lacks may be added
-        later, and what was told of the day would be another.
+    def complete(self, there: NDArray[np.bool_], day: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether the list of each row's day is known, and the rows hold every coin on it (`there` says which of them
+        are): one that lacks may be added later, and what was told of the day would be another.
         """
         number = _number_of(day)
-        of_day, found = np.unique(number[self.there(coin, day)], return_counts=True)
+        of_day, found = np.unique(number[there], return_counts=True)
         days, wanted = np.unique(self.members // max(len(self.numbers), 1), return_counts=True)
         place = np.searchsorted(of_day, days)
         held = np.append(found, 0)[np.where(np.append(of_day, -1)[place] == days, place, len(found))]
