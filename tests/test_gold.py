@@ -50,9 +50,10 @@ _ARROW = {
     Type.FLOAT64: DataType.float64(),
     Type.INT64: DataType.int64(),
     Type.BOOLEAN: DataType.bool(),
-    Type.DATE: DataType.date32(),
+    Type.DATE: DataType.int32(),
     Type.TIMESTAMP: DataType.int64(),
 }
+_SINCE_1970 = {Type.DATE: "date '1970-01-01' + ", Type.TIMESTAMP: "make_timestamptz"}
 _DEFAULTS: Row = {
     "source": "coingecko",
     "coin_id": "bitcoin",
@@ -87,8 +88,7 @@ def arrow(table: Table, rows: Sequence[Row]) -> Any:
         for name, column in table.columns.items()
     }
     select = ", ".join(
-        f'make_timestamptz("{name}") as "{name}"' if column.type is Type.TIMESTAMP else f'"{name}"'
-        for name, column in table.columns.items()
+        f'{_SINCE_1970.get(column.type, "")}("{name}") as "{name}"' for name, column in table.columns.items()
     )
     con = connect()
     bring(con, Rows.from_pydict(columns), "given", select)
@@ -97,7 +97,9 @@ def arrow(table: Table, rows: Sequence[Row]) -> Any:
 
 def _plain(value: Any) -> Any:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return (value - epoch) // timedelta(microseconds=1) if isinstance(value, datetime) else value
+    if isinstance(value, datetime):
+        return (value - epoch) // timedelta(microseconds=1)
+    return (value - epoch.date()).days if isinstance(value, date) else value
 
 
 def dicts(stream: Any) -> list[Row]:

@@ -327,4 +327,4 @@ def test_a_table_made_in_pieces_is_the_table_made_whole(whole: Lake, on: str, mo
         assert differing(table, at_once[table], stored(whole, table))[:3] == [], table.name
 
 
-MADE_IN_PIECES = ("daily", "indicators", "market", "signals")
+MADE_IN_PIECES = ("daily", "indicators", "market", "signals", "health")

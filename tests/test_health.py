@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def test_nothing_new_makes_no_row_anew_but_a_run_does(lake: Lake) -> None:
 
 
 def test_an_unknown_day_is_null_and_not_1970(lake: Lake) -> None:
-    note_run(lake, MIDNIGHT)
+    note_run(lake, MIDNIGHT + H)
     bring_up(lake)
     assert {row["newest_day"] for row in dicts(lake.read(HEALTH))} == {None}
 
@@ -170,6 +171,60 @@ def test_a_table_without_days_is_told_of_every_day_and_held_where_it_lags(lake: 
     assert (lagging["verdict"], lagging["newest_day"], lagging["days_behind"]) == ("hold", DAY + D, 2)
     assert lagging["reason"] == f"it reaches to {DAY + D} only"
     assert rows["gold.backtests", DAY + 3 * D]["reason"] == "no month has ended yet"
+
+
+def refuse(lake: Lake, at: Any, first: date, last: date, coin: str = "solana") -> None:
+    row = {
+        "bronze_object": f"coingecko/coins_market_chart/{at}",
+        "line": 1,
+        "path": "$",
+        "rule": "day_missing",
+        "source": "coingecko",
+        "coin_id": coin,
+        "first_day": first,
+        "last_day": last,
+        "fetched_at": at,
+    }
+    lake.append(REJECTS, arrow(REJECTS, [row]), [row["bronze_object"]])
+
+
+def arrivals() -> list[Callable[[Lake], None]]:
+    """What comes to a lake in two years: a past of 300 days, days one by one, holes of a week and of a quarter that are
+    partly filled later, days that cannot be had, what was refused, and answers that are cleaned after later ones.
+    """
+    day = lambda number: (MIDNIGHT + number * D).date()  # noqa: E731
+    gone = {"coin_id": "tether", "from_day": str(day(20)), "to_day": str(day(60)), "reason": "not on this plan"}
+    return [
+        lambda lake: observe(lake, *(row for coin in COINS[:2] for row in days(coin, range(300)))),
+        lambda lake: observe(lake, *days("bitcoin", range(300, 301)), *days("ethereum", range(300, 301))),
+        lambda lake: note_run(lake, MIDNIGHT + 301 * D + 2 * H),
+        lambda lake: note_run(lake, MIDNIGHT + 303 * D + 2 * H, gone),
+        lambda lake: observe(lake, *days("bitcoin", range(307, 309))),
+        lambda lake: observe(lake, *days("tether", range(10, 320))),
+        lambda lake: refuse(lake, MIDNIGHT + 320 * D + 3 * H, day(100), day(130)),
+        lambda lake: observe(lake, *days("ethereum", range(302, 306))),
+        lambda lake: observe(lake, *days("bitcoin", range(420, 423))),
+        lambda lake: note_run(lake, MIDNIGHT + 340 * D + 5 * H),
+        lambda lake: observe(lake, *days("solana", range(-90, -60))),
+        lambda lake: note_run(lake, MIDNIGHT + 440 * D + 2 * H, {**gone, "to_day": str(day(75))}),
+        lambda lake: observe(lake, *days("bitcoin", range(423, 700))),
+    ]
+
+
+@pytest.mark.slow(seconds=10)
+def test_whatever_comes_and_however_long_it_is_the_health_that_a_rebuild_makes(lake: Lake) -> None:
+    by_name = {each.table.name: each for each in definitions(SOURCES)}
+    needed = [by_name[f"gold.{name}"] for name in ("daily", "indicators", "health")]
+    how = []
+    for arrive in arrivals():
+        arrive(lake)
+        how.append([analyze(lake, each, engine("duckdb"), SOURCES).how for each in needed][-1])
+        as_it_is = stored(lake, HEALTH)
+        analyze(lake, needed[-1], engine("duckdb"), SOURCES, anew=True)
+        assert as_it_is == stored(lake, HEALTH), len(how)
+    assert set(how[1:]) == {"updated"}
+    of_daily = [day for name, day in told(lake) if name == "gold.daily"]
+    assert min(of_daily) < DAY - 60 * D and max(of_daily) == (MIDNIGHT + 698 * D).date()
 
 
 def test_status_tells_of_the_days_inside_a_coins_history_that_lack(lake: Lake) -> None:

@@ -456,16 +456,17 @@ def definitions(sources: Sequence[str], options: Options = NO_OPTIONS) -> list[D
             touches=getattr(entry.module, "TOUCHES", {}),
             touched=getattr(entry.module, "touched", None),
             lookback_days=getattr(entry.module, "LOOKBACK_DAYS", 0),
+            lookahead_days=getattr(entry.module, "LOOKAHEAD_DAYS", 0),
             carries=getattr(entry.module, "CARRIES", ()),
             carries_before=getattr(entry.module, "CARRIES_BEFORE", 0),
             blocks=getattr(entry.module, "BLOCKS", ""),
             companions=getattr(entry.module, "COMPANIONS", ()),
             until=getattr(entry.module, "UNTIL", ""),
             columns=getattr(entry.module, "COLUMNS", {}),
-            recent_days=getattr(entry.module, "RECENT_DAYS", 0),
             as_observed=getattr(entry.module, "AS_OBSERVED", False),
             minds=getattr(entry.module, "MINDS", {}),
-            takes_since=getattr(entry.module, "TAKES_SINCE", False),
+            takes_span=getattr(entry.module, "TAKES_SPAN", False),
+            continues=getattr(entry.module, "CONTINUES", False),
         )
         for entry in catalog.entries().values()
         if entry.table.layer == "gold"

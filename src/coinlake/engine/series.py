@@ -17,7 +17,7 @@ from duckdb import DuckDBPyRelation
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.table import Boolean, Date, Int64, String, Type
+from coinlake.table import Boolean, Date, Int64, String, Timestamp, Type
 
 Arrays = Mapping[str, NDArray[Any]]
 Kernel = Callable[[Arrays], Arrays]
@@ -86,18 +86,20 @@ def typed(kind: Type, values: Sequence[Any]) -> NDArray[Any]:
         texts = np.empty(len(values), dtype=object)
         texts[:] = values
         return texts
-    if kind is Date:
-        return np.array(values, dtype="datetime64[D]")
+    if kind in _TIMES:
+        return np.array(values, dtype=_TIMES[kind])
     exact = kind in _EXACT and None not in values
     return np.array([np.nan if each is None else each for each in values], dtype=_EXACT[kind] if exact else float)
 
 
+_TIMES = {Date: "datetime64[D]", Timestamp: "datetime64[us]"}
 _EXACT: Mapping[Type, Any] = {Int64: np.int64, Boolean: np.bool_}
 
 
 def _arrow(column: NDArray[Any]) -> Array:
     if column.dtype.kind == "M":
-        return _dates(column.astype("datetime64[D]"))
+        is_moment = np.datetime_data(column.dtype)[0] == "us"
+        return _moments(column) if is_moment else _dates(column.astype("datetime64[D]"))
     if column.dtype.kind in "OU":
         return Array([None if value is None else str(value) for value in column], type=DataType.utf8())
     return Array.from_numpy(np.ascontiguousarray(column))
@@ -109,6 +111,11 @@ def _dates(days: NDArray[Any]) -> Array:
         return Array.from_numpy(numbers).cast(DataType.date32())
     known = [None if unknown else number for number, unknown in zip(numbers.tolist(), np.isnat(days), strict=True)]
     return Array(known, type=DataType.int32()).cast(DataType.date32())
+
+
+def _moments(moments: NDArray[Any]) -> Array:
+    known = [None if unknown else n for n, unknown in zip(moments.astype(int).tolist(), np.isnat(moments), strict=True)]
+    return Array(known, type=DataType.int64()).cast(DataType.timestamp("us", tz="UTC"))
 
 
 _READ_AS = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMP"}

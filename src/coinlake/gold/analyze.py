@@ -21,7 +21,7 @@ from coinlake.engine import Cluster, Engine, Frame, Told, untold
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
 from coinlake.gold.blocks import DAYS, EVERYTHING, blocks, rows_at_once
-from coinlake.gold.scope import END, EVERY, Scope
+from coinlake.gold.scope import BEGIN, END, EVERY, Scope
 from coinlake.lake import Changes, Lake, Piece, Staged
 from coinlake.table import Table
 
@@ -42,14 +42,17 @@ class Definition:
 
     A table that is made by days says what touches them: `touches`, by silver table, is SQL that turns changed rows into
     coins and days; `touched` turns the days that a gold table replaced into those of this table. A day rests on
-    `lookback_days` before it, of its own coin and of the `companions`, and, with `carries`, on those columns of the
-    table's own rows that lie more than `carries_before` days before it. `blocks` says what a table can be made in
-    pieces by: see `coinlake.gold.blocks`. Without any of that a table is small and made whole. `until` names the column
-    of a table that is made whole, but only up to the end of the last finished month, which that column tells. `columns`
-    names, by table, what is read of it where that is not everything. With `recent_days` only the last so many days of
-    each source are read, and with `as_observed` every observation of silver instead of the current view. `minds` says,
-    by silver table, in SQL which of its rows say anything about this table; new ones that do not are nothing new.
-    With `takes_since` the builder is told the first day that is wanted (`since`), and may leave out those before.
+    `lookback_days` before it and `lookahead_days` after it, of its own coin and of the `companions`, and, with
+    `carries`, on those columns of the table's own rows that lie more than `carries_before` days before it. A table that
+    `continues` has rows for days of which nothing came in: its newest day, and those after it, are made anew whatever
+    is new. `blocks` says what a table can be made in pieces by: see `coinlake.gold.blocks`. Without any of that a table
+    is small and made whole. `until` names the column of a table that is made whole, but only up to the end of the last
+    finished month, which that column tells.
+
+    `columns` names, by table, what is read of it where that is not everything; with `as_observed` every observation of
+    silver instead of the current view. `minds` says, by silver table, in SQL which of its rows say anything about this
+    table; new ones that do not are nothing new. With `takes_span` the builder is told the first and the last day that
+    are wanted (`span`), and may leave out others.
     """
 
     table: Table
@@ -59,16 +62,17 @@ class Definition:
     touches: Mapping[str, str] = field(default_factory=dict)
     touched: Callable[[Scope, str], Scope] | None = None
     lookback_days: int = 0
+    lookahead_days: int = 0
     carries: tuple[str, ...] = ()
     carries_before: int = 0
     blocks: str = ""
     companions: tuple[str, ...] = ()
     until: str = ""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    recent_days: int = 0
     as_observed: bool = False
     minds: Mapping[str, str] = field(default_factory=dict)
-    takes_since: bool = False
+    takes_span: bool = False
+    continues: bool = False
 
     @property
     def by_days(self) -> bool:
@@ -154,16 +158,15 @@ def make(
             read[source.name] = engine.frame(made[source.name])
         else:
             columns = definition.columns.get(source.name)
-            where = f"({_where(source, definition, scope, as_of)}) and ({_recent(lake, source, definition, as_of)})"
-            rows = engine.frame(lake.read(source, columns, where))
+            rows = engine.frame(lake.read(source, columns, _where(source, definition, scope, as_of)))
             is_current = not source.is_observations or definition.as_observed
             read[source.name] = rows if is_current else engine.held(current(source, rows))
     if definition.carries:
         if before is None:
             before = lake.read(definition.table, definition.carries, _earlier(definition, scope))
         read[ITSELF] = engine.frame(before)
-    since = {"since": scope.first} if scope and definition.takes_since else {}
-    return engine.arrow(definition.build(read, sources, engine, **since))
+    span = {"span": (scope.first, scope.last)} if scope and definition.takes_span else {}
+    return engine.arrow(definition.build(read, sources, engine, **span))
 
 
 def _made_anew(
@@ -243,18 +246,11 @@ def _where(source: Table, definition: Definition, scope: Scope | None, as_of: da
     known = known_at(as_of) if source.is_observations else "true"
     if scope is None or source.dated_by is None:
         return known
+    scope = scope.lasting(definition.lookahead_days)
     its = scope.joined().with_coins(definition.companions) if "coin_id" in source.columns else scope.everyone()
     if not source.is_observations:
         return its.predicate(source.dated_by, definition.lookback_days)
     return f"{known} and ({its.moments(source.dated_by, definition.lookback_days)})"
-
-
-def _recent(lake: Lake, source: Table, definition: Definition, as_of: datetime | None) -> str:
-    """SQL for the last days of a source, where the definition reads no more."""
-    if not definition.recent_days or source.dated_by is None:
-        return "true"
-    newest = as_of.date() if as_of else lake.newest_day(source)
-    return Scope({EVERY: (newest, END)}).predicate(source.dated_by, definition.recent_days) if newest else "true"
 
 
 def _earlier(definition: Definition, scope: Scope | None) -> str:
@@ -299,14 +295,19 @@ def _scope(lake: Lake, definition: Definition, changes: Mapping[str, Changes]) -
         return None
     scope = Scope({})
     for source in definition.reads:
-        if not _moved(changes[source.name]):
-            continue
         observed = source.is_observations
+        if not _moved(changes[source.name]) or (definition.continues and not observed and not source.dated_by):
+            continue
         found = _observed(lake, definition, source, changes) if observed else _noted(changes[source.name])
         if found is None:
             return None
         scope |= found if observed or not definition.touched else definition.touched(found, source.name)
-    return scope
+    return scope | _after(lake, definition.table) if definition.continues else scope
+
+
+def _after(lake: Lake, table: Table) -> Scope:
+    """The newest day of a table, and those that come after it."""
+    return Scope({EVERY: (lake.newest_day(table) or BEGIN, END)})
 
 
 def _observed(lake: Lake, definition: Definition, source: Table, changes: Mapping[str, Changes]) -> Scope | None:
@@ -314,7 +315,8 @@ def _observed(lake: Lake, definition: Definition, source: Table, changes: Mappin
     sql = definition.touches.get(source.name)
     if sql is None:
         return Scope({})
-    changed = lake.read_files(source, changes[source.name].files, ", ".join(source.key))
+    columns = definition.columns.get(source.name, source.key)
+    changed = lake.read_files(source, changes[source.name].files, ", ".join(columns))
     if changed is None:
         return None
     touched = changed.query("changed", sql.format(moment=source.dated_by)).fetchall()

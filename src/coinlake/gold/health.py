@@ -1,11 +1,12 @@
 """Whether what the tables say of a day can be shown to others: what is there, what should be, what was refused, what is
 odd, and for the tables of gold a verdict, `serve` or `hold`, with its reason.
 
-One row a table and UTC day, of the last 400 days (of `silver.runs` how many runs asked the service something on the day
-after, and their credits); the newest row of a table is the verdict on the table. There is no clock in here: the last
-day is the last that had ended when silver last heard of anything (an answer or a run), so a lake that was not fed for a
-week is as healthy as it was; how old that is, the door tells. Once it is fed again, days that stayed empty are held,
-and `known_at` says when that was.
+One row a table and UTC day that had ended when silver last heard of anything (of `silver.runs` how many runs asked the
+service something on the day after, and their credits); the newest row of a table is the verdict on the table. There is
+no clock in here, so a lake that was not fed for a week is as healthy as it was; how old that is, the door tells. Once
+it is fed again, days that stayed empty are held, and `known_at` says when that was. A row rests on the days around its
+own: a day is told of where the table, or `gold.daily`, has a row within the 30 days up to it, or where silver heard of
+anything on the day after.
 
 A coin is expected where it had a day within the 30 before, in this table (`gold.indicators`: in `gold.daily`); one that
 is gone for longer is no longer missed. Days that the service does not have, or the plan does not let us fetch, are
@@ -19,7 +20,7 @@ when it had ended; the newest, whether they do.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -29,8 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, frame_of, typed
+from coinlake.engine.series import frame_of, typed
+from coinlake.gold import absences, attendance
 from coinlake.gold.analyze import month_finished
+from coinlake.gold.attendance import MONTH, Held, Truths, within
 from coinlake.gold.backtests import TABLE as BACKTESTS
 from coinlake.gold.correlations import TABLE as CORRELATIONS
 from coinlake.gold.daily import LATE_S
@@ -38,6 +41,7 @@ from coinlake.gold.daily import TABLE as DAILY
 from coinlake.gold.indicators import TABLE as INDICATORS
 from coinlake.gold.market import TABLE as MARKET
 from coinlake.gold.market_summary import TABLE as SUMMARY
+from coinlake.gold.scope import Scope
 from coinlake.gold.signals import TABLE as SIGNALS
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table, Timestamp
 
@@ -77,7 +81,9 @@ TABLE = Table(
         "verdict": Column(String, "whether to show it; null for silver", one_of=("serve", "hold")),
         "reason": Column(String, "why, in words; null for silver"),
         "known_at": Column(
-            Timestamp, "when silver first heard of anything after the day had ended", "UTC", required=True
+            Timestamp,
+            "when silver first heard of anything after the day had ended; null where that was over 30 days later",
+            "UTC",
         ),
         "newest_day": Column(Date, "newest of the 30 days up to this one that has rows"),
         "days_behind": Column(Int64, "days from that one to this", "days", between=(0, None)),
@@ -93,7 +99,9 @@ TABLE = Table(
         "coins_expected": _coins("coins that had one within the 30 days before"),
         "coins_missing": _coins("of these, the coins that have none and could have one"),
         "coins_unavailable": _coins("of these, the coins whose day cannot be had"),
-        "unavailable": Column(String, "ranges of days that cannot be had and cover this one, as JSON"),
+        "unavailable": Column(
+            String, "of what cannot be had on the day: coin, since when (within the 30 days before), and why, as JSON"
+        ),
         "rejects": Column(
             Int64, "refused of what was fetched on the day after, below this table", "rejects", True, between=(0, None)
         ),
@@ -116,9 +124,10 @@ TABLE = Table(
 
 MINDS = {RUNS: "coalesce(calls, 0) > 0 or coalesce(unavailable, '[]') <> '[]'"}
 """Runs that heard of something, or were told that they cannot: one that only analysed says nothing of the market."""
-DAYS, EXPECTED_DAYS = 400, 30
-RECENT_DAYS = DAYS + EXPECTED_DAYS + 1
-"""Days of each table that are read."""
+BLOCKS = "days"
+LOOKBACK_DAYS, LOOKAHEAD_DAYS = 2 * MONTH + 2, MONTH + 1
+"""Days around a row that it rests on: before it, those of the month before that in which its newest day lies."""
+TAKES_SPAN = CONTINUES = True
 AS_OBSERVED = True
 """Every observation counts, not the current view."""
 COLUMNS = {
@@ -141,132 +150,37 @@ COIN_BY_COIN = ("silver.prices", DAILY.name, INDICATORS.name)
 COUNT_NO_COINS = (RUNS, "silver.global_market")
 """Tables whose days are the same however many coins are followed."""
 MISSING_SHARE, OUTLIER_SHARE, STALE_SHARE, NAMED = 0.1, 0.1, 0.5, 5
-COUNTED = ("rows", "outliers", "stale", "provisional")
-ODD = "jump_|spike|zero"
-MOMENT = timedelta(microseconds=1)
+_A_DAY = np.timedelta64(1, "D")
 _NOBODY = np.zeros(1, dtype=bool)
 
 Row = dict[str, Any]
-Range = tuple[str, date, date, str]
 
 
-# What is there -------------------------------------------------------------------------------------------------------
+# What touches a day --------------------------------------------------------------------------------------------------
+
+_OBSERVED, _FETCHED = "({moment} - interval 1 microsecond)::DATE", "fetched_at::DATE"
+_HEARD = f"min({_FETCHED}) - {MONTH + 1}", f"max({_FETCHED}) - 1"
+"""SQL: the days of which silver may have heard first, or last, by this."""
+_OBSERVATIONS = (
+    f"select '*', least(min({_OBSERVED}), {_HEARD[0]}), greatest(max({_OBSERVED}) + {LOOKBACK_DAYS}, {_HEARD[1]}) "
+    "from changed"
+)
+_FROM, _TO = (
+    f"list_transform(json_extract_string(unavailable, '$[*].{day}'), day -> day::DATE)"
+    for day in ("from_day", "to_day")
+)
+TOUCHES = {
+    **dict.fromkeys(SILVER, _OBSERVATIONS),
+    "silver.rejects": f"select '*', least(min(first_day), {_HEARD[0]}), "
+    f"greatest(max(last_day) + {MONTH}, {_HEARD[1]}) from changed",
+    RUNS: f"select '*', least(min(list_min({_FROM})), {_HEARD[0]}), "
+    f"greatest(max(list_max({_TO})) + {MONTH}, {_HEARD[1]}) from changed",
+}
 
 
-@dataclass(frozen=True)
-class _Held:
-    """What a table holds of the days looked at: which coins [coin, day], and counts by day."""
-
-    there: NDArray[np.bool_]
-    counts: Mapping[str, NDArray[np.float64]]
-
-
-def _by_day(name: str, frame: Frame, engine: Engine) -> dict[str, NDArray[Any]]:
-    """Rows by coin and day, and how many of them are odd."""
-    dated = SILVER.get(name) or UNDATED.get(name) or str(next(t.dated_by for t in GOLD if t.name == name))
-    has = COLUMNS[name]
-    day = (nw.col(dated) - MOMENT).dt.truncate("1d").cast(nw.Date) if name in SILVER else nw.col(dated)
-    flagged = nw.col("flags").str.contains
-    counted = frame.select(
-        coin_id=nw.col("coin_id") if "coin_id" in has else nw.lit(""),
-        day=day,
-        outliers=_one(flagged(ODD)) if "flags" in has else nw.lit(0),
-        stale=_one(flagged("stale")) if "flags" in has else nw.lit(0),
-        provisional=_one(~nw.col("is_final")) if "is_final" in has else nw.lit(0),
-        rows=nw.lit(1),
-    )
-    summed = counted.group_by("coin_id", "day").agg(*(nw.col(each).sum() for each in COUNTED))
-    whole = summed.with_columns(*(nw.col(each).cast(nw.Int64) for each in COUNTED))
-    return arrays(engine, whole)
-
-
-def _one(condition: nw.Expr) -> nw.Expr:
-    return nw.when(condition).then(nw.lit(1)).otherwise(nw.lit(0))
-
-
-def _lay(found: Mapping[str, NDArray[Any]], coins: Mapping[str, int], days: NDArray[Any]) -> _Held:
-    """The same over the days looked at."""
-    place = (found["day"] - days[0]).astype(int)
-    inside = (place >= 0) & (place < len(days))
-    there = np.zeros((len(coins), len(days)), dtype=bool)
-    which = np.array([coins[coin] for coin in found["coin_id"][inside]], dtype=int)
-    there[which, place[inside]] = True
-    return _Held(there, {n: np.bincount(place[inside], found[n][inside], len(days)).astype(float) for n in COUNTED})
-
-
-def _lately(there: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether a coin was there on the day or within the days before."""
-    total = np.cumsum(there, axis=1)
-    before = np.zeros_like(total)
-    before[:, EXPECTED_DAYS + 1 :] = total[:, : -EXPECTED_DAYS - 1]
-    return np.asarray(total > before)
-
-
-# What cannot be had, and what was refused ----------------------------------------------------------------------------
-
-
-def _ranges(read: Mapping[str, Frame], engine: Engine) -> list[Range]:
-    """Days that cannot be had: of the plan, as runs say, and of the service, as rejects say; overlapping as one."""
-    said = arrays(engine, read[RUNS].select("unavailable"), ("unavailable",))["unavailable"]
-    found = [
-        (each["coin_id"], date.fromisoformat(each["from_day"]), date.fromisoformat(each["to_day"]), each["reason"])
-        for text in said.tolist()
-        for each in json.loads(text or "[]")
-    ]
-    columns = ("coin_id", "first_day", "last_day")
-    lacking = read["silver.rejects"].filter((nw.col("rule") == "day_missing") & ~nw.col("coin_id").is_null())
-    rows = arrays(engine, lacking.select(columns), columns)
-    days = zip(*(rows[name].tolist() for name in columns), strict=True)
-    found += [(coin, first, last, "the service has none") for coin, first, last in days if first and last]
-    return _merged(found)
-
-
-def _merged(found: Iterable[Range]) -> list[Range]:
-    merged: list[Range] = []
-    for coin, first, last, why in sorted(found, key=lambda each: (each[0], each[3], each[1], each[2])):
-        before = merged[-1] if merged else None
-        if before and (before[0], before[3]) == (coin, why) and first <= before[2] + timedelta(days=1):
-            merged[-1] = (coin, before[1], max(before[2], last), why)
-        else:
-            merged.append((coin, first, last, why))
-    return merged
-
-
-def _cannot(ranges: Sequence[Range], coins: Mapping[str, int], days: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where [coin, day] lies in a range."""
-    inside = np.zeros((len(coins), len(days)), dtype=bool)
-    for coin, first, last, _ in ranges:
-        covered = (days >= np.datetime64(first)) & (days <= np.datetime64(last))
-        if coin == "*":
-            inside |= covered
-        elif coin in coins:
-            inside[coins[coin]] |= covered
-    return inside
-
-
-def _refused(read: Mapping[str, Frame], engine: Engine) -> dict[tuple[str, date], dict[str, int]]:
-    """By silver table and day, how much of what was fetched on the day after was refused, by rule."""
-    columns = ("fetched_at", "bronze_object", "rule")
-    rows = arrays(engine, read["silver.rejects"].select(columns), columns)
-    found: dict[tuple[str, date], dict[str, int]] = {}
-    days = (rows["fetched_at"].astype("datetime64[D]") - np.timedelta64(1, "D")).tolist()
-    for day, path, rule in zip(days, rows["bronze_object"], rows["rule"], strict=True):
-        for name in ANSWERS.get(path.split("/")[1], ()):
-            of_day = found.setdefault((name, day), {})
-            of_day[rule] = of_day.get(rule, 0) + 1
-    return found
-
-
-def _asked(read: Mapping[str, Frame], engine: Engine) -> dict[date, tuple[int, int]]:
-    """By day, how many runs asked the service something on the day after, and the credits they used."""
-    runs = read[RUNS].filter(nw.col("calls") > 0).select("fetched_at", "credits")
-    rows = arrays(engine, runs, ("fetched_at",))
-    found: dict[date, tuple[int, int]] = {}
-    days = (rows["fetched_at"].astype("datetime64[D]") - np.timedelta64(1, "D")).tolist()
-    for day, credits in zip(days, np.nan_to_num(rows["credits"].astype(float)).tolist(), strict=True):
-        count, used = found.get(day, (0, 0))
-        found[day] = (count + 1, used + int(credits))
-    return found
+def touched(scope: Scope, source: str) -> Scope:
+    """Rows rest on a day of gold for as long as on one of silver."""
+    return scope.everyone().lasting(LOOKBACK_DAYS)
 
 
 def _below(table: Table) -> set[str]:
@@ -281,158 +195,188 @@ BELOW = {RUNS: set[str](), **{name: {name} for name in SILVER}, **{table.name: _
 """By table, the silver tables that what is in it came from."""
 
 
+# What is known ------------------------------------------------------------------------------------------------------
+
+Span = tuple[date, date]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of the days of a calendar. `ended` are those that had, when silver last heard of anything, and
+    `reaches` how far tables without days do.
+    """
+
+    days: NDArray[Any]
+    coins: Sequence[str]
+    held: Mapping[str, Held]
+    reaches: Mapping[str, date | None]
+    ranges: Sequence[absences.Range]
+    cannot: Truths
+    refused: absences.Refused
+    asked: Mapping[date, tuple[int, int]]
+    heard: attendance.Heard
+    ended: Truths
+
+    @staticmethod
+    def of(read: Mapping[str, Frame], engine: Engine, span: Span) -> _Known:
+        """What is read, looked at on as many days as a span rests on; those outside of it have not ended."""
+        runs, rejects = read[RUNS], read["silver.rejects"]
+        dated = {**SILVER, **{table.name: str(table.dated_by) for table in GOLD if table.dated_by}, **UNDATED}
+        names, coins = attendance.numbered([read[name] for name in dated if "coin_id" in COLUMNS[name]], engine)
+        found = {name: attendance.found(read[name], COLUMNS[name], of, coins, engine) for name, of in dated.items()}
+        asking = runs.filter((nw.col("calls") > 0) | (nw.col("unavailable").fill_null("[]") != "[]"))
+        moments = attendance.moments({name: read[name] for name in SILVER}, SILVER, (asking, rejects), engine)
+        days = _calendar([*(each["day"] for each in found.values()), moments["day"]], span)
+        held = {name: attendance.laid(each, len(names), days) for name, each in found.items() if name not in UNDATED}
+        heard, ranges = attendance.heard(moments, days), absences.ranges(runs, rejects, engine)
+        return _Known(
+            days=days,
+            coins=names,
+            held=held,
+            reaches={name: max(found[name]["day"].tolist(), default=None) for name in UNDATED},
+            ranges=ranges,
+            cannot=absences.cannot(ranges, names, days),
+            refused=absences.refused(rejects, ANSWERS, engine),
+            asked=absences.asked(runs, engine),
+            heard=heard,
+            ended=_ended(days, held, heard) & (days >= np.datetime64(span[0])) & (days <= np.datetime64(span[1])),
+        )
+
+    def told(self, name: str) -> Sequence[int]:
+        """The numbers of the days that are told of a table."""
+        daily = self.held[DAILY.name].any
+        there = self.held[name].any | daily if name in self.held else daily
+        told = self.ended & (within(there, MONTH) | self.heard.after)
+        if name == CORRELATIONS.name:
+            told &= _ends_a_month(self.days)
+        return [int(day) for day in np.flatnonzero(told)]
+
+
+def _calendar(found: Sequence[NDArray[Any]], span: Span) -> NDArray[Any]:
+    """Every day that matters to one of a span on which there is anything."""
+    every = np.concatenate(found).astype("datetime64[D]")
+    if not len(every):
+        return every
+    first = max(np.datetime64(span[0]), every.min() - _A_DAY) - LOOKBACK_DAYS
+    return np.arange(first, min(np.datetime64(span[1]) + LOOKAHEAD_DAYS, every.max()) + _A_DAY)
+
+
+def _ended(days: NDArray[Any], held: Mapping[str, Held], heard: attendance.Heard) -> Truths:
+    """Whether a day had ended when silver last heard of anything: an hour ago, or at all, where `gold.daily` has it."""
+    fetched = np.full(len(days), attendance.NEVER)
+    for name in SILVER:
+        fetched = np.fmax(fetched, held[name].fetched)
+    end = (days + _A_DAY).astype("datetime64[us]")
+    settled = np.where(held[DAILY.name].any, end, end + np.timedelta64(LATE_S, "s"))
+    return np.asarray(heard.reach(fetched) >= settled)
+
+
+def _ends_a_month(days: NDArray[Any]) -> Truths:
+    return np.asarray((days + _A_DAY).astype("datetime64[M]") != days.astype("datetime64[M]"))
+
+
 # What to make of it --------------------------------------------------------------------------------------------------
 
 
-def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
-    """One row a table and day, up to the last that had ended when silver last heard of anything."""
-    asked = read[RUNS].filter((nw.col("calls") > 0) | (nw.col("unavailable").fill_null("[]") != "[]"))
-    found = [*(read[name] for name in (*SILVER, "silver.rejects")), asked]
-    every = nw.concat([each.select("fetched_at") for each in found]).unique().with_columns(_each=nw.lit(1))
-    heard = engine.held(
-        every.select(known_at=nw.col("fetched_at"), _heard=nw.col("_each").cum_count().over(order_by="fetched_at"))
-    )
-    moments = arrays(engine, heard.select("known_at"), ("known_at",))["known_at"].astype("datetime64[us]")
-    rows = list(_rows(read, engine, moments)) if len(moments) else []
-    given = [name for name in TABLE.columns if name != "known_at"]
-    columns = {name: typed(TABLE.columns[name].type, [row.get(name) for row in rows]) for name in given}
-    columns["_heard"] = np.array([row["_heard"] for row in rows], dtype=np.int64)
+def build(
+    read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, span: Span = (date.min, date.max)
+) -> Frame:
+    """One row a table and day of a span that had ended when silver last heard of anything."""
+    rows = list(_rows(_Known.of(read, engine, span)))
+    columns = {name: typed(column.type, [row.get(name) for row in rows]) for name, column in TABLE.columns.items()}
     counts = [nw.col(name).cast(nw.Int64) for name, column in TABLE.columns.items() if column.type is Int64]
-    numbered = heard.with_columns(nw.col("_heard").cast(nw.Int64))
-    made = frame_of(engine, columns).with_columns(counts).join(numbered, on="_heard", how="inner")
-    return made.select(*TABLE.columns)
+    return frame_of(engine, columns).with_columns(counts)
 
 
-def _rows(read: Mapping[str, Frame], engine: Engine, heard: NDArray[Any]) -> Iterator[Row]:
-    found = {name: _by_day(name, read[name], engine) for name in (*SILVER, *(table.name for table in GOLD))}
-    last = _last_day(heard[-1].item(), found[DAILY.name]["day"])
-    days = np.datetime64(last, "D") + np.arange(1 - DAYS - EXPECTED_DAYS, 1)
-    names = sorted({coin for each in found.values() for coin in each["coin_id"].tolist()})
-    coins = {coin: number for number, coin in enumerate(names)}
-    ranges = _ranges(read, engine)
-    held = {name: _lay(each, coins, days) for name, each in found.items() if name not in UNDATED}
-    first = min([*np.flatnonzero(held[DAILY.name].counts["rows"])[:1].tolist(), len(days) - 1])
-    known = _Known(days, names, ranges, _cannot(ranges, coins, days), _refused(read, engine), heard, first)
-    asked = _asked(read, engine)
-    for day in known.of(held[DAILY.name]):
-        count, credits = asked.get(known.days[day].item(), (0, 0))
-        yield {**known.about(RUNS, day, None), "rows": count, "credits": credits}
+def _rows(known: _Known) -> Iterator[Row]:
+    facts = _Facts(known, known.heard.known_at)
+    for day in known.told(RUNS):
+        count, credits = known.asked.get(known.days[day].item(), (0, 0))
+        yield {**facts.about(RUNS, day, None), "rows": count, "credits": credits}
     for name in SILVER:
-        lately = _lately(held[name].there)
-        yield from (known.facts(name, held[name], lately, day) for day in known.of(held[name]))
-    holds: set[tuple[str, int]] = set()
+        yield from facts.dated(name, known.held[name])
+    holds: set[tuple[str, date]] = set()
     for table in GOLD:
-        for row, day in _of_gold(table, found, held, known):
+        expected = DAILY.name if table is INDICATORS else table.name
+        undated = table.name in UNDATED
+        for row in facts.undated(table.name) if undated else facts.dated(table.name, known.held[expected]):
+            day = row["day"]
             reasons = [f"{each} is held" for each in table.reads if (each, day) in holds] + _against(table.name, row)
             holds |= {(table.name, day)} if reasons else set()
             yield {**row, "verdict": "hold" if reasons else "serve", "reason": "; ".join(reasons or _for(row))}
 
 
-def _last_day(known_at: datetime, days: NDArray[Any]) -> date:
-    """The last day that had ended: an hour ago, or at all, where `gold.daily` has it."""
-    ended = (known_at - timedelta(seconds=LATE_S)).date() - timedelta(days=1)
-    just_now = known_at.date() - timedelta(days=1)
-    return just_now if np.datetime64(just_now) in days else ended
-
-
-def _of_gold(
-    table: Table, found: Mapping[str, Any], held: Mapping[str, _Held], known: _Known
-) -> Iterator[tuple[Row, int]]:
-    """What is known of each day of a gold table, and the day's number."""
-    last = len(known.days) - 1
-    if table.name in UNDATED:
-        for day in known.of(held[DAILY.name]):
-            row = known.of_undated(table.name, held[DAILY.name], day)
-            yield (known.looked_at(row, found[table.name]) if day == last else row), day
-        return
-    mine = held[table.name]
-    expected = _lately(held[DAILY.name].there) if table is INDICATORS else _lately(mine.there)
-    days = known.of(mine)
-    if table is CORRELATIONS:
-        days = [day for day in known.of(held[DAILY.name]) if (known.days[day].item() + timedelta(days=1)).day == 1]
-    for day in days:
-        yield known.facts(table.name, mine, expected, day), day
-
-
 @dataclass(frozen=True)
-class _Known:
-    """What is known beside the tables themselves; `heard` are the moments at which silver heard of anything, in order,
-    `first` is the number of the first day in `gold.daily`.
-    """
+class _Facts:
+    """What is told of the days of a table, before it is judged."""
 
-    days: NDArray[Any]
-    coins: Sequence[str]
-    ranges: Sequence[Range]
-    cannot: NDArray[np.bool_]
-    refused: Mapping[tuple[str, date], Mapping[str, int]]
-    heard: NDArray[Any]
-    first: int
+    known: _Known
+    known_at: NDArray[Any]
 
-    def of(self, held: _Held) -> Sequence[int]:
-        """The numbers of the days that are told: from the first with a row, here or in `gold.daily`, to the last."""
-        last = len(self.days) - 1
-        first = min([*np.flatnonzero(held.counts["rows"])[:1].tolist(), self.first, last])
-        return range(max(first, EXPECTED_DAYS), last + 1)
+    def dated(self, name: str, like: Held) -> Iterator[Row]:
+        """Each day of a table that has days; the coins are expected that were there lately in one `like` it."""
+        held, days = self.known.held[name], self.known.days
+        lately = within(like.there, MONTH + 1)
+        for day in self.known.told(name):
+            there = _lately_there(held.any, day)
+            missing = int((~held.any[there[0] : day + 1]).sum()) if len(there) else None
+            yield {
+                **self.about(name, day, days[there[-1]].item() if len(there) else None),
+                "rows": int(held.counts["rows"][day]),
+                "days_missing": None if name in (SIGNALS.name, CORRELATIONS.name) else missing,
+                **self._of_coins(name, held.there[:, day], lately[:, day], day),
+                **{each: held.counts[each][day] for each in ("outliers", "stale") if "flags" in COLUMNS[name]},
+                **({"provisional": held.counts["provisional"][day]} if name == DAILY.name else {}),
+            }
 
-    def facts(self, name: str, held: _Held, lately: NDArray[np.bool_], day: int) -> Row:
-        """One day of a dated table."""
-        rows = held.counts["rows"]
-        there = _lately_there(rows, day)
-        missing = int((rows[there[0] : day + 1] == 0).sum()) if len(there) else None
-        return {
-            **self.about(name, day, self.days[there[-1]].item() if len(there) else None),
-            "rows": int(rows[day]),
-            "days_missing": None if name in (SIGNALS.name, CORRELATIONS.name) else missing,
-            **self._of_coins(name, held.there[:, day], lately[:, day], day),
-            **{each: held.counts[each][day] for each in ("outliers", "stale") if "flags" in COLUMNS[name]},
-            **({"provisional": held.counts["provisional"][day]} if name == DAILY.name else {}),
-        }
+    def undated(self, name: str) -> Iterator[Row]:
+        """How far a table without days reached when a day had ended: as far as it could; the newest, as it does."""
+        told, reaches = self.known.told(name), self.known.reaches[name]
+        for day in told:
+            newest = self._could_reach(name, day)
+            if day == told[-1] and newest and _lags(name, reaches, newest):
+                newest = reaches
+            yield self.about(name, day, newest)
 
-    def of_undated(self, name: str, daily: _Held, day: int) -> Row:
-        """How far a table without days reached when a day had ended."""
-        before = _lately_there(daily.counts["rows"], day)
-        newest = self.days[before[-1]].item() if len(before) else None
-        if newest and name == BACKTESTS.name:
-            newest = month_finished(newest)
-            newest = newest if newest >= self.days[self.first].item() else None
-        return self.about(name, day, newest)
-
-    def looked_at(self, row: Row, found: Mapping[str, NDArray[Any]]) -> Row:
-        """The same where it does not reach so far: as far as it does."""
-        reaches = found["day"].max().item() if len(found["day"]) else None
-        if row["table_name"] == BACKTESTS.name and reaches is None:  # before a rule could be tried there is none
-            return row
-        behind = row["newest_day"] and (reaches is None or reaches < row["newest_day"])
-        return {**self.about(row["table_name"], len(self.days) - 1, reaches)} if behind else row
+    def _could_reach(self, name: str, day: int) -> date | None:
+        daily, days = self.known.held[DAILY.name].any, self.known.days
+        there = _lately_there(daily, day)
+        newest: date | None = days[there[-1]].item() if len(there) else None
+        if not newest or name != BACKTESTS.name:
+            return newest
+        finished = month_finished(newest)
+        before = slice(day - LOOKBACK_DAYS, day + 1)
+        return finished if daily[before][days[before] <= np.datetime64(finished)].any() else None
 
     def about(self, name: str, day: int, newest: date | None) -> Row:
         """What is told of every table."""
-        of_day: date = self.days[day].item()
-        heard = int(np.searchsorted(self.heard, self.days[day] + np.timedelta64(1, "D")))
+        of_day: date = self.known.days[day].item()
+        known_at = self.known_at[day]
         refused: dict[str, int] = {}
         for each in sorted(BELOW[name]):
-            for rule, count in self.refused.get((each, of_day), {}).items():
+            for rule, count in self.known.refused.get((each, of_day), {}).items():
                 refused[rule] = refused.get(rule, 0) + count
         ended = datetime.combine(newest, time()) + timedelta(days=1) if newest else None
+        known = ended and not np.isnat(known_at)
         return {
             "table_name": name,
             "day": of_day,
             "newest_day": newest,
             "days_behind": newest and max((of_day - newest).days, 0),
-            "hours_behind": (self.heard[heard].item() - ended) / timedelta(hours=1) if ended else None,
+            "known_at": known_at,
+            "hours_behind": (known_at.item() - ended) / timedelta(hours=1) if known else None,
             "survivorship_biased": name not in COUNT_NO_COINS,
-            "_heard": heard + 1,
             "rejects": sum(refused.values()),
             "rejects_by_rule": json.dumps(refused, sort_keys=True),
         }
 
-    def _of_coins(self, name: str, there: NDArray[np.bool_], lately: NDArray[np.bool_], day: int) -> Row:
+    def _of_coins(self, name: str, there: Truths, lately: Truths, day: int) -> Row:
         if "coin_id" not in COLUMNS[name]:
             return {}
         if name == SIGNALS.name:
             return {"coins": int(there.sum())}
         lost = lately & ~there
-        cannot = lost & self.cannot[:, day] if name in COIN_BY_COIN else _NOBODY
+        cannot = lost & self.known.cannot[:, day] if name in COIN_BY_COIN else _NOBODY
         missing = np.flatnonzero(lost & ~cannot)
         return {
             "coins": int(there.sum()),
@@ -440,20 +384,26 @@ class _Known:
             "coins_missing": len(missing),
             "coins_unavailable": int(cannot.sum()),
             **({"unavailable": self._unavailable(day)} if name in COIN_BY_COIN else {}),
-            "_missing": [self.coins[each] for each in missing[:NAMED]],
+            "_missing": [self.known.coins[each] for each in missing[:NAMED]],
         }
 
     def _unavailable(self, day: int) -> str:
-        of_day = self.days[day].item()
-        covering = [each for each in self.ranges if each[1] <= of_day <= each[2]]
-        names = ("coin_id", "from_day", "to_day", "reason")
-        return json.dumps([dict(zip(names, map(str, each), strict=True)) for each in covering])
+        of_day: date = self.known.days[day].item()
+        begins = of_day - timedelta(days=MONTH)
+        covering = [each for each in self.known.ranges if each[1] <= of_day <= each[2]]
+        told = [{"coin_id": coin, "since": str(max(since, begins)), "reason": why} for coin, since, _, why in covering]
+        return json.dumps(told)
 
 
-def _lately_there(rows: NDArray[np.float64], day: int) -> NDArray[np.int64]:
+def _lags(name: str, reaches: date | None, could: date) -> bool:
+    """Whether a table does not reach as far as it could; before a rule could be tried there are no backtests."""
+    return name != BACKTESTS.name if reaches is None else reaches < could
+
+
+def _lately_there(there: Truths, day: int) -> NDArray[np.int64]:
     """The numbers of the days with rows, of the 30 up to a day."""
-    begins = day + 1 - EXPECTED_DAYS
-    return begins + np.flatnonzero(rows[begins : day + 1])
+    begins = day + 1 - MONTH
+    return begins + np.flatnonzero(there[begins : day + 1])
 
 
 def _against(name: str, row: Row) -> list[str]:

@@ -125,7 +125,7 @@ CARRIES_BEFORE = LOOKBACK_DAYS // 2
 """They lie so many days before the first: the last of them is among the days that are read, and what has become of it
 since can be told."""
 BLOCKS = "coins"
-TAKES_SINCE = True
+TAKES_SPAN = True
 """Of all that is read only the days from the first that is wanted are laid down."""
 COMPANIONS = BITCOINS
 """Coins that every other coin's rows rest on."""
@@ -165,8 +165,11 @@ def touched(scope: Scope, source: str) -> Scope:
     return scope.lasting(None) | everyones.lasting(max(BETAS) + 1)
 
 
-def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, since: date | None = None) -> Frame:
-    """The indicators of every day in `gold.daily` that has a price, or of those from a day on."""
+def build(
+    read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, span: tuple[date, date] | None = None
+) -> Frame:
+    """The indicators of every day in `gold.daily` that has a price, or of those from the first of a span on."""
+    since = span[0] if span else None
     columns = arrays(engine, read["gold.daily"].select(*COLUMNS["gold.daily"]), (*SERIES, "day"))
     columns = {name: values[columns["close_usd"] > 0] for name, values in columns.items()}
     peaks = _peaks_before(arrays(engine, read[ITSELF].select(*CARRIES), (*SERIES, "day")))
