@@ -142,7 +142,7 @@ COLUMNS = {
     SIGNALS.name: ("coin_id", "day"),
     MARKET.name: ("day",),
     CORRELATIONS.name: ("month_end",),
-    SUMMARY.name: ("coin_id", "day"),
+    SUMMARY.name: ("day",),
     BACKTESTS.name: ("until",),
 }
 COIN_BY_COIN = ("silver.prices", DAILY.name, INDICATORS.name)
