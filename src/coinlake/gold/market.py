@@ -121,7 +121,7 @@ RESTS = {
 CARRIES = ("day", "universe_is_seen", *(column for column, _ in RESTS.values()))
 """Columns of its earlier rows that a day is ranked against."""
 CARRIES_BEFORE = 0
-TAKES_SINCE = True
+TAKES_SPAN = True
 """The days before are read, and not ranked again."""
 BLOCKS = "days"
 _TOUCHES = f"""
@@ -153,16 +153,18 @@ def touched(scope: Scope, source: str) -> Scope:
     return scope.everyone().lasting(LOOKBACK_DAYS + YEAR_DAYS)
 
 
-def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, since: date | None = None) -> Frame:
-    """One row for each day on which a coin closed, or of those from a day on."""
+def build(
+    read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, span: tuple[date, date] | None = None
+) -> Frame:
+    """One row for each day on which a coin closed, or of those from the first of a span on."""
     closes, said = (read[name].select(*columns) for name, columns in COLUMNS.items())
     coins = arrays(engine, closes.join(said, on=["coin_id", "day"], how="left"), ("coin_id", "day"))
     lists = arrays(engine, read["silver.markets"].select(*LISTED), ("observed_at", "coin_id"))
     looks = arrays(engine, read["silver.global_market"].select("observed_at", *_GLOBAL.values()), ("observed_at",))
     earlier = arrays(engine, read[ITSELF].select(*CARRIES), ("day",))
     made = _of_days(coins, Universes.of(lists))
-    if since is not None:
-        made = {name: values[made["day"] >= np.datetime64(since)] for name, values in made.items()}
+    if span is not None:
+        made = {name: values[made["day"] >= np.datetime64(span[0])] for name, values in made.items()}
     made |= _against_the_year(made, earlier) | _newest_looks(looks, made["day"])
     return frame_of(engine, {name: made[name] for name in TABLE.columns})
 
