@@ -338,6 +338,41 @@ ADX = Said(
 )  # fmt: skip
 
 
+# What recursive values remember --------------------------------------------------------------------------------------
+
+
+def _plain_moved(rows: Columns, sign: int) -> Floats:
+    return np.r_[np.nan, _wilder((sign * _series(rows).diff()[1:]).clip(lower=0)).to_numpy()]
+
+
+def _rsi_part(what: str, sign: int) -> Said:
+    return Said(
+        STATE, f"Wilder average of max({what}, 0)", 15, "mean of the first 14 changes", "with `rsi_14d`",
+        CONVERGED_AFTER["rsi_14d"], over="run",
+        pandas=lambda rows: _plain_moved(rows, sign),
+    )  # fmt: skip
+
+
+def _movement(what: str, ask: Callable[..., Floats]) -> Said:
+    return Said(
+        STATE, f"previous - previous / 14 + {what} where it is the larger move", 14, "sum of the first 13",
+        "with `adx_14d`", over="run",
+        talib=lambda rows: ask(*(np.asarray(rows[name], dtype=float) for name in ("high_usd", "low_usd")), 14),
+    )  # fmt: skip
+
+
+def _still(what: str) -> Said:
+    return Said(STATE, f"0 where {what} moved, else 1 + that of the row before", 2, "null: it never moved")
+
+
+STATE = "What recursive values remember"
+MACD_FAST = replace(
+    _ema(12), family=STATE, formula="previous + 2/13 (close - previous), as `macd` has it", first=26,
+    begins_with="mean of the closes of days 15 to 26", converged="with `macd`", window=CONVERGED_AFTER["macd"],
+    talib=lambda rows: np.r_[np.full(14, np.nan), talib.EMA(_close(rows)[14:], 12)],
+)  # fmt: skip
+
+
 # All of them ---------------------------------------------------------------------------------------------------------
 
 SAID: Mapping[str, Said] = {
@@ -355,7 +390,7 @@ SAID: Mapping[str, Said] = {
     "observations_in_run": replace(
         _as_is(
             "1 + that of the row before, since the history, a new unit, or a gap of "
-            f"{indicators.LONG_GAP_DAYS} days or more; {indicators.COUNTED} at most"
+            f"more than {indicators.LONG_GAP_DAYS} days"
         ),
         begins_with="1",
     ),
@@ -402,5 +437,12 @@ SAID: Mapping[str, Said] = {
     "range_is_sampled": Said(
         "True ranges", f"whether one of the last {indicators.SAMPLED_FOR} rows of the run is so in `gold.daily`"
     ),
+    "macd_ema_12d": MACD_FAST,
+    "rsi_gain_14d": _rsi_part("close - the one before", 1),
+    "rsi_loss_14d": _rsi_part("the one before - close", -1),
+    "plus_dm_14d": _movement("the rise of the high", talib.PLUS_DM),
+    "minus_dm_14d": _movement("the fall of the low", talib.MINUS_DM),
+    "close_still_for": _still("the close"),
+    "range_still_for": _still("high, low or close"),
 }
 """Every column of `gold.indicators`."""

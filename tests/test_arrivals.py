@@ -176,6 +176,7 @@ def test_whatever_arrives_and_in_whatever_order_gold_is_what_a_rebuild_makes() -
 # Longer than what is read ---------------------------------------------------------------------------------------------
 
 LONG = indicators.LOOKBACK_DAYS + 120
+YEARS = indicators.AWAY_DAYS + LONG
 
 
 def brought_up(folder: Path, first: list[Row], then: list[Row]) -> list[tuple[Any, ...]]:
@@ -183,7 +184,7 @@ def brought_up(folder: Path, first: list[Row], then: list[Row]) -> list[tuple[An
     lake = Lake.at(str(folder))
     needed = [each for each in definitions(SOURCES) if each.table.name in ("gold.daily", "gold.indicators")]
     for hour, rows in enumerate((first, then)):
-        observe(lake, *rows, fetched_at=end_of(LONG) + hour * H)
+        observe(lake, *rows, fetched_at=end_of(YEARS) + hour * H)
         how = [analyze(lake, each, engine("duckdb"), SOURCES).how for each in needed]
     assert how == ["updated", "updated"]
     table = needed[-1].table
@@ -225,33 +226,49 @@ def test_a_peak_that_lies_before_what_is_read_is_carried(tmp_path: Path) -> None
 @pytest.mark.slow(seconds=5)
 def test_a_coin_that_comes_back_after_years_is_in_another_unit_whatever_is_read(tmp_path: Path) -> None:
     away = at_ends("ethereum", [10.0] * 100)
-    back = [daily_point(end_of(LONG - number), 1000.0, coin_id="ethereum") for number in (2, 1)]
-    bitcoin = at_ends("bitcoin", [10.0 + number % 3 for number in range(LONG)])
+    back = [daily_point(end_of(YEARS - number), 1000.0, coin_id="ethereum") for number in (2, 1)]
+    bitcoin = at_ends("bitcoin", [10.0 + number % 3 for number in range(YEARS)])
     assert brought_up(tmp_path, [*away, *bitcoin[:-1]], [bitcoin[-1], *back]) == []
-    table = catalog.table("gold.indicators")
-    lake = Lake.at(str(tmp_path))
-    units = {row["day"]: row["is_break"] for row in stored(lake, table) if row["coin_id"] == "ethereum"}
-    assert [day for day, is_break in units.items() if is_break] == [end_of(LONG - 2).date() - D]
-    assert {row["peak_usd"] for row in stored(lake, table) if row["day"] >= end_of(LONG - 2).date() - D} == {
-        1000.0,
-        12.0,
-    }
+    rows = stored(Lake.at(str(tmp_path)), catalog.table("gold.indicators"))
+    returned = end_of(YEARS - 2).date() - D
+    assert [row["day"] for row in rows if row["coin_id"] == "ethereum" and row["is_break"]] == [returned]
+    assert {row["peak_usd"] for row in rows if row["day"] >= returned} == {1000.0, 12.0}
 
 
 @pytest.mark.slow(seconds=5)
 def test_what_is_read_of_a_coin_has_no_hole_where_bitcoin_was_corrected_long_ago(tmp_path: Path) -> None:
     """Its peak lies between the days that rest on bitcoin's and those before its own newest."""
     prices = [10.0 + number % 3 for number in range(LONG)]
-    prices[400] = 80.0
+    prices[70] = 80.0
     bitcoin, ether = at_ends("bitcoin", prices), at_ends("ethereum", prices)
     corrected = daily_point(end_of(20), 11.5, coin_id="bitcoin")
     assert brought_up(tmp_path, [*bitcoin[:-1], *ether[:-1]], [corrected, ether[-1]]) == []
 
 
 @pytest.mark.slow(seconds=5)
-def test_a_coin_that_closes_every_fourth_day_forgets_its_seed_within_what_is_read(tmp_path: Path) -> None:
+def test_a_coin_that_closes_every_fourth_day_goes_on_from_its_last_row(tmp_path: Path) -> None:
     random = np.random.default_rng(2)
     prices = 1e4 * np.exp(np.cumsum(random.normal(-0.002, 0.02, LONG)))
     last = (LONG - 1) // 4 * 4
     rows = [daily_point(end_of(number), float(prices[number]), coin_id="ethereum") for number in range(0, last + 1, 4)]
     assert brought_up(tmp_path, rows[:-1], rows[-1:]) == []
+
+
+@pytest.mark.slow(seconds=5)
+@pytest.mark.parametrize("still", [range(LONG - 300, LONG - 1), range(LONG), range(LONG - 90, LONG - 3)])
+def test_a_price_that_stood_still_goes_on_from_its_last_row(tmp_path: Path, still: range) -> None:
+    """And moves again on the newest day, or does not."""
+    prices = 50 * np.exp(np.cumsum(np.random.default_rng(3).normal(0, 0.02, LONG)))
+    prices[still] = prices[still[0]]
+    rows = at_ends("ethereum", prices.tolist())
+    assert brought_up(tmp_path, rows[:-1], rows[-1:]) == []
+
+
+@pytest.mark.slow(seconds=5)
+@pytest.mark.parametrize("gap", [3, 4, 5, 40, 420])
+def test_a_coin_that_was_away_goes_on_or_begins_anew_as_a_rebuild_says(tmp_path: Path, gap: int) -> None:
+    prices = 50 * np.exp(np.cumsum(np.random.default_rng(4).normal(0, 0.02, LONG)))
+    rows = at_ends("ethereum", prices.tolist())
+    later = [daily_point(end_of(LONG - 1 + gap + n), 60.0 + n, coin_id="ethereum") for n in range(2)]
+    bitcoin = at_ends("bitcoin", [10.0 + number % 3 for number in range(LONG + gap + 2)])
+    assert brought_up(tmp_path, [*rows, *bitcoin[:-2]], [*bitcoin[-2:], *later]) == []

@@ -154,6 +154,29 @@ def test_a_value_that_has_converged_forgets_its_seed(name: str) -> None:
         assert np.abs(ours - theirs)[converged].max() <= 0.001 * max(scale, seeded[0])
 
 
+@examples(40)
+@given(st.integers(0, 10**6), st.integers(recursive.ADX_NEEDS, 400), st.integers(1, 60))
+def test_a_run_goes_on_from_any_of_its_observations_to_the_same_values(seed: int, last: int, more: int) -> None:
+    """Prices that walk, now and then stand still for long, and may be worth next to nothing."""
+    random, n = np.random.default_rng(seed), 460
+    close = walk(n, seed, start=10.0 ** random.integers(-9, 5), sigma=0.03)
+    high, low = close * (1 + random.uniform(0, 0.03, n)), close * (1 - random.uniform(0, 0.03, n))
+    for begins in random.integers(0, n, random.integers(0, 3)):
+        for each in (close, high, low)[: random.integers(1, 4)]:
+            each[begins : begins + random.integers(1, 250)] = each[begins]
+    high, low = np.maximum(high, close), np.minimum(low, close)
+    last = max(last, recursive.EMA[-1])
+    whole = recursive.of_closes(close) | recursive.of_ranges(high, low, close)
+    begins, ends = max(0, last - indicators.SAMPLED_FOR), last + 1 + more
+    state = {name: float(whole[name][last]) for name in recursive.STATE}
+    on = recursive.continued(state, last - begins, *(each[begins:ends] for each in (close, high, low)))
+    assert on.keys() == whole.keys()
+    assert all(len(values) == min(more, n - 1 - last) for values in on.values())
+    for name, values in on.items():
+        size = close.max() if "macd" in name else 1.0
+        np.testing.assert_allclose(values, whole[name][last + 1 : ends], rtol=1e-11, atol=1e-13 * size, err_msg=name)
+
+
 def test_true_ranges_are_ta_libs_and_say_when_they_are_sampled() -> None:
     x = walk(400)
     high, low = x * 1.03, x * 0.98

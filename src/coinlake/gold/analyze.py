@@ -43,7 +43,8 @@ class Definition:
     A table that is made by days says what touches them: `touches`, by silver table, is SQL that turns changed rows into
     coins and days; `touched` turns the days that a gold table replaced into those of this table. A day rests on
     `lookback_days` before it and `lookahead_days` after it, of its own coin and of the `companions`, and, with
-    `carries`, on those columns of the table's own rows that lie more than `carries_before` days before it. A table that
+    `carries`, on those columns of the table's own earlier rows; with `carries_within` on those of so many days before,
+    and a series (`series`) that has none there is read from its beginning. A table that
     `continues` has rows for days of which nothing came in: its newest day, and those after it, are made anew whatever
     is new. `blocks` says what a table can be made in pieces by: see `coinlake.gold.blocks`. Without any of that a table
     is small and made whole. `until` names the column of a table that is made whole, but only up to the end of the last
@@ -64,7 +65,8 @@ class Definition:
     lookback_days: int = 0
     lookahead_days: int = 0
     carries: tuple[str, ...] = ()
-    carries_before: int = 0
+    carries_within: int = 0
+    series: tuple[str, ...] = ()
     blocks: str = ""
     companions: tuple[str, ...] = ()
     until: str = ""
@@ -152,18 +154,19 @@ def make(
     `made` gives gold tables that were computed already (as Arrow streams), to be read instead of the lake's, and
     `before` the table's own earlier rows.
     """
-    read = {}
+    read, reading = {}, scope
+    if definition.carries and before is None:
+        before = ArrowTable.from_arrow(lake.read(definition.table, definition.carries, _earlier(definition, scope)))
+        reading = scope and scope | _newcomers(lake, definition, scope, before)
     for source in definition.reads:
         if made and source.name in made:
             read[source.name] = engine.frame(made[source.name])
         else:
             columns = definition.columns.get(source.name)
-            rows = engine.frame(lake.read(source, columns, _where(source, definition, scope, as_of)))
+            rows = engine.frame(lake.read(source, columns, _where(source, definition, reading, as_of)))
             is_current = not source.is_observations or definition.as_observed
             read[source.name] = rows if is_current else engine.held(current(source, rows))
     if definition.carries:
-        if before is None:
-            before = lake.read(definition.table, definition.carries, _earlier(definition, scope))
         read[ITSELF] = engine.frame(before)
     span = {"span": (scope.first, scope.last)} if scope and definition.takes_span else {}
     return engine.arrow(definition.build(read, sources, engine, **span))
@@ -255,7 +258,19 @@ def _where(source: Table, definition: Definition, scope: Scope | None, as_of: da
 
 def _earlier(definition: Definition, scope: Scope | None) -> str:
     """SQL for the table's own rows that lie before a scope."""
-    return scope.earlier(str(definition.table.dated_by), definition.carries_before) if scope else "false"
+    return scope.earlier(str(definition.table.dated_by), definition.carries_within) if scope else "false"
+
+
+def _newcomers(lake: Lake, definition: Definition, scope: Scope, before: ArrowTable) -> Scope:
+    """The coins of a scope, from their beginning, that have days of a series of which no row was carried."""
+    if not definition.carries_within:
+        return Scope({})
+    source, series = definition.reads[0], ", ".join(definition.series)
+    con = glance()
+    bring(con, before, "before")
+    bring(con, lake.read(source, definition.series, scope.predicate(str(source.dated_by))), "wanted")
+    new = con.sql(f"select distinct coin_id from (select {series} from wanted except select {series} from before)")
+    return Scope({coin: (BEGIN, scope.last) for (coin,) in new.fetchall()})
 
 
 def changes_of(lake: Lake, definition: Definition, versions: Mapping[str, int]) -> dict[str, Changes] | None:

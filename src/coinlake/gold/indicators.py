@@ -55,7 +55,11 @@ TABLE = Table(
         "close_usd": Column(Float64, "close of the day", "USD", required=True, between=(0, None)),
         "is_break": Column(Boolean, "whether the price is in a new unit from here on", required=True),
         "observations_in_run": Column(
-            Int64, "days the recursive values rest on, counted up to 250", "days", True, between=(1, 250)
+            Int64,
+            "days the recursive values rest on: those since the last long gap or break",
+            "days",
+            True,
+            between=(1, None),
         ),
         **{f"sma_{n}d": _usd(f"mean of the closes of {n} days") for n in SMA},
         **{f"ema_{n}d": _usd(f"exponential average, 2/({n}+1) for the newest close") for n in recursive.EMA},
@@ -107,6 +111,17 @@ TABLE = Table(
         "range_is_sampled": Column(
             Boolean, "whether some of the last 94 highs and lows come from sampled prices", required=True
         ),
+        "macd_ema_12d": _usd("the fast average of `macd`, which begins with the slow one"),
+        "rsi_gain_14d": _usd("Wilder's average of the rises that `rsi_14d` is made of"),
+        "rsi_loss_14d": _usd("Wilder's average of its falls"),
+        "plus_dm_14d": _usd("Wilder's sum of the upward movements that `adx_14d` is made of"),
+        "minus_dm_14d": _usd("Wilder's sum of its downward ones"),
+        **{
+            f"{what}_still_for": Column(
+                Int64, f"days of the run since the {of} last moved; null if it never did", "days", between=(0, None)
+            )
+            for what, of in (("close", "close"), ("range", "high, low or close"))
+        },
     },
     grain="one day of one coin that has a price",
     dated_by="day",
@@ -114,39 +129,34 @@ TABLE = Table(
     sorted_by=("coin_id", "day"),
 )
 
-LOOKBACK_DAYS = 3300
-"""Days before the first that are read: of a coin that closes every fourth day, the longest gap that is gone over, they
-are 825 observations, after which what a recursive value began with weighs under 1e-14, so that even the seed of a price
-that has since fallen to a thousandth is forgotten.
+LONG_GAP_DAYS = 4
+"""Days from one observation to the next up to which recursive values go on; after more they begin anew."""
+SAMPLED_FOR = 94
+"""Observations after which a range's weight in Wilder's average is under 0.001."""
+SERIES = ("coin_id", "source")
+LOOKBACK_DAYS = (SAMPLED_FOR + 1) * LONG_GAP_DAYS
+"""Days before the first that are read: a year, and so many observations of a coin that closes every fourth day."""
+CARRIES = (*SERIES, "day", "peak_usd", "peak_day", "observations_in_run", *recursive.STATE)
+"""What a row needs of all days before these: the highest close, and what the recursive values remember."""
+CARRIES_WITHIN = LONG_GAP_DAYS
+"""They are those of the series' last row, and as old as it can be for anything to go on from there. A series that has
+none is read from its beginning.
 """
-CARRIES = ("coin_id", "day", "source", "peak_usd", "peak_day")
-"""What a row needs of all days before these: the highest close."""
-CARRIES_BEFORE = LOOKBACK_DAYS // 2
-"""They lie so many days before the first: the last of them is among the days that are read, and what has become of it
-since can be told."""
 BLOCKS = "coins"
 TAKES_SPAN = True
 """Of all that is read only the days from the first that is wanted are laid down."""
 COMPANIONS = BITCOINS
 """Coins that every other coin's rows rest on."""
 
-LONG_GAP_DAYS = 4
-"""Days from one observation to the next from which on recursive values begin anew."""
 AWAY_DAYS = 1000
-"""The same for prices: a coin that was away for longer has come back in another unit, as far as anyone can tell. Fewer
-than `LOOKBACK_DAYS` less `CARRIES_BEFORE`, so what was before a coin went is read, or is the last that is carried.
-"""
+"""The same for prices: a coin that was away for longer has come back in another unit, as far as anyone can tell."""
 LOST_AFTER_DAYS = 37
 """The same for windows: the longest has no use for a history with a longer gap."""
-COUNTED = 250
-SAMPLED_FOR = 94
-"""Observations after which a range's weight in Wilder's average is under 0.001."""
 NEW_UNIT, PERHAPS_NEW_UNIT, CAP_FOLLOWED = 20.0, 5.0, 2.0
 EXTREMES_NEED = 329
 NOISE = 1e-12
 """A deviation under this share of the mean is rounding, not movement."""
 
-SERIES = ("coin_id", "source")
 _READ = ("close_usd", "high_usd", "low_usd", "market_cap_usd", "volume_24h_usd", "range_is_sampled")
 
 COLUMNS = {"gold.daily": (*SERIES, "day", *_READ)}
@@ -172,10 +182,10 @@ def build(
     since = span[0] if span else None
     columns = arrays(engine, read["gold.daily"].select(*COLUMNS["gold.daily"]), (*SERIES, "day"))
     columns = {name: values[columns["close_usd"] > 0] for name, values in columns.items()}
-    peaks = _peaks_before(arrays(engine, read[ITSELF].select(*CARRIES), (*SERIES, "day")))
+    carried = _carried(arrays(engine, read[ITSELF].select(*CARRIES), (*SERIES, "day")))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         bitcoin = _bitcoins_returns(columns)
-        made = [_of_block(columns, rows, grid, bitcoin, peaks, since) for rows, grid in blocks(columns, SERIES)]
+        made = [_of_block(columns, rows, grid, bitcoin, carried, since) for rows, grid in blocks(columns, SERIES)]
     if not made:
         return frame_of(engine, _nothing())
     return frame_of(engine, {name: np.concatenate([each[name] for each in made]) for name in TABLE.columns})
@@ -198,15 +208,29 @@ def _bitcoins_returns(columns: Laid) -> dict[int, float]:
     return found
 
 
-Peak = tuple[float, int, int]
-"""The highest close so far, the day it was last reached, and the day of the row that says so; days since 1970."""
+@dataclass(frozen=True)
+class _Carried:
+    """What the last row of a series knows, on its day: the highest close so far and when it was last reached, how many
+    observations its run has, and what the recursive values remember. Days since 1970.
+    """
+
+    day: int
+    peak: float
+    peak_day: int
+    observations: int
+    state: Mapping[str, float]
 
 
-def _peaks_before(columns: Laid) -> dict[tuple[str, str], Peak]:
-    """By coin and source, what the table's last earlier row knew."""
-    at, day = (columns[name].astype("datetime64[D]").astype(np.int64).tolist() for name in ("peak_day", "day"))
-    keys = zip(columns["coin_id"], columns["source"], strict=True)
-    return dict(zip(keys, zip(columns["peak_usd"].tolist(), at, day, strict=True), strict=True))
+def _carried(columns: Laid) -> dict[tuple[str, str], _Carried]:
+    """By coin and source, the last of the table's earlier rows."""
+    days, peak_days = (columns[name].astype("datetime64[D]").astype(np.int64).tolist() for name in ("day", "peak_day"))
+    peaks, counts = columns["peak_usd"].tolist(), columns["observations_in_run"].tolist()
+    states = zip(*(columns[name].tolist() for name in recursive.STATE), strict=True)
+    rows = (
+        _Carried(day, peak, peak_day, observations, dict(zip(recursive.STATE, state, strict=True)))
+        for day, peak, peak_day, observations, state in zip(days, peaks, peak_days, counts, states, strict=True)
+    )
+    return dict(zip(zip(columns["coin_id"], columns["source"], strict=True), rows, strict=True))
 
 
 @dataclass(frozen=True)
@@ -235,8 +259,8 @@ class _History:
         return reached & ~np.isnan(self.close)
 
 
-def _history(columns: Laid, grid: Grid, seen_on: Sequence[int | None] = ()) -> _History:
-    """The series of a grid. `seen_on` says of each on which day (since 1970) it was last seen before them all."""
+def _history(columns: Laid, grid: Grid) -> _History:
+    """The series of a grid."""
     close, high, low, cap, volume, sampled = (grid.lay(columns[name]) for name in _READ)
     place = np.broadcast_to(np.arange(grid.days), grid.shape)
     known = ~np.isnan(close)
@@ -245,7 +269,7 @@ def _history(columns: Laid, grid: Grid, seen_on: Sequence[int | None] = ()) -> _
     rise, cap_rise = (_over(each, before) for each in (close, cap))
     gap = np.where(before < 0, grid.days + LOST_AFTER_DAYS, place - before)
     is_break = (rise >= NEW_UNIT) | ((rise >= PERHAPS_NEW_UNIT) & (cap_rise <= CAP_FOLLOWED))
-    is_break = known & (is_break | (np.where(before < 0, _away(grid, seen_on), gap) > AWAY_DAYS))
+    is_break = known & (is_break | ((before >= 0) & (gap > AWAY_DAYS)))
     history = _History(
         grid, close, high, low, volume, sampled, is_break,
         run=_since(known & (is_break | (gap > LONG_GAP_DAYS))),
@@ -254,13 +278,6 @@ def _history(columns: Laid, grid: Grid, seen_on: Sequence[int | None] = ()) -> _
         log_return=np.full(grid.shape, np.nan),
     )  # fmt: skip
     return replace(history, log_return=np.log1p(_return(history, 1)))
-
-
-def _away(grid: Grid, seen_on: Sequence[int | None]) -> NDArray[np.int64]:
-    """By series and day, days since it was last seen before them all; none where it never was."""
-    seen = [grid.origin + grid.days if day is None else day for day in seen_on or [None] * grid.shape[0]]
-    away: NDArray[np.int64] = grid.origin + np.arange(grid.days) - np.array(seen, dtype=np.int64)[:, np.newaxis]
-    return away
 
 
 def _over(values: Floats, before: NDArray[np.int64]) -> Floats:
@@ -291,12 +308,12 @@ def _of_block(
     rows: slice,
     grid: Grid,
     bitcoin: Mapping[int, float],
-    peaks: Mapping[tuple[str, str], Peak],
+    carried: Mapping[tuple[str, str], _Carried],
     since: date | None,
 ) -> Laid:
     mine = {name: values[rows] for name, values in columns.items()}
-    known = [peaks.get((mine["coin_id"][start], mine["source"][start])) for start in grid.starts]
-    history = _history({name: mine[name] for name in _READ}, grid, [peak and peak[2] for peak in known])
+    known = [carried.get((mine["coin_id"][start], mine["source"][start])) for start in grid.starts]
+    history = _history({name: mine[name] for name in _READ}, grid)
     laid = {
         "is_break": history.is_break,
         **_averages(history),
@@ -305,7 +322,7 @@ def _of_block(
         **_with_bitcoin(history, bitcoin),
         **_extremes(history),
         **_peaks(history, known),
-        **_recursives(history),
+        **_recursives(history, known),
     }
     made = {**{name: mine[name] for name in (*SERIES, "day", "close_usd")}, **_of_rows(grid, laid)}
     wanted = slice(None) if since is None else mine["day"] >= np.datetime64(since)
@@ -422,7 +439,7 @@ def _by_unit(history: _History, of: Any, window: Window) -> Floats:
     return made
 
 
-def _peaks(history: _History, before: Sequence[Peak | None]) -> Laid:
+def _peaks(history: _History, before: Sequence[_Carried | None]) -> Laid:
     """The highest close so far in the same unit, and when it was last reached. Up to the day of the row that knew it
     before, these are not those of the table: such days are read, but not made again.
     """
@@ -444,14 +461,11 @@ def _peaks(history: _History, before: Sequence[Peak | None]) -> Laid:
     }
 
 
-def _known_before(history: _History, series: int, unit: int, before: Peak | None) -> tuple[float, int]:
+def _known_before(history: _History, series: int, unit: int, before: _Carried | None) -> tuple[float, int]:
     """The peak that was known before and its day, where it is in this unit."""
-    if before is None:
+    if before is None or history.unit[series, before.day - history.grid.origin] != unit:
         return -np.inf, 0
-    peak, at, day = before
-    place = min(day - history.grid.origin, history.grid.days - 1)
-    known_in = int(history.unit[series, place]) if place >= 0 else 0
-    return (peak, at) if known_in == unit else (-np.inf, 0)
+    return before.peak, before.peak_day
 
 
 def _units(history: _History) -> Iterator[tuple[int, int]]:
@@ -459,21 +473,35 @@ def _units(history: _History) -> Iterator[tuple[int, int]]:
         yield from ((series, unit) for unit in range(last + 1))
 
 
-def _recursives(history: _History) -> Laid:
-    """TA-Lib over each run: the days known since the last long gap or new unit, as if they followed each other."""
-    names = [*(f"ema_{n}d" for n in recursive.EMA), "macd", "macd_signal", "macd_histogram", "rsi_14d"]
-    made: Laid = {name: np.full(history.grid.shape, np.nan) for name in (*names, "atr_14d", "adx_14d")}
+def _recursives(history: _History, before: Sequence[_Carried | None]) -> Laid:
+    """Each run by itself: the days known since the last long gap or new unit, as if they followed each other."""
+    made: Laid = {name: np.full(history.grid.shape, np.nan) for name in recursive.VALUES}
     observed = np.zeros(history.grid.shape, dtype=np.int64)
     sampled = np.zeros(history.grid.shape, dtype=bool)
-    for series in range(len(history.close)):
+    for series, carried in enumerate(before):
         known = np.flatnonzero(~np.isnan(history.close[series]))
         begins = np.flatnonzero(np.diff(history.run[series][known], prepend=-1))
-        for days in np.split(known, begins[1:]):
-            close, high, low = (each[series, days] for each in (history.close, history.high, history.low))
-            for name, values in (recursive.of_closes(close) | recursive.of_ranges(high, low, close)).items():
-                made[name][series, days] = values
-            observed[series, days] = np.arange(1, len(days) + 1)
-            total = np.cumsum(history.sampled[series, days])
-            sampled[series, days] = total > np.r_[np.zeros(SAMPLED_FOR), total[:-SAMPLED_FOR]][: len(total)]
+        for run in np.split(known, begins[1:]):
+            days, first, values = _of_run(history, series, run, carried)
+            for name in made:
+                made[name][series, days] = values[name]
+            observed[series, days] = np.arange(first, first + len(days))
+            total = np.cumsum(history.sampled[series, run])
+            sampled[series, run] = total > np.r_[np.zeros(SAMPLED_FOR), total[:-SAMPLED_FOR]][: len(total)]
     converged = {f"{name}_converged": each for name, each in recursive.converged(observed).items()}
-    return {**made, **converged, "observations_in_run": np.minimum(observed, COUNTED), "range_is_sampled": sampled}
+    return {**made, **converged, "observations_in_run": observed, "range_is_sampled": sampled}
+
+
+def _of_run(
+    history: _History, series: int, run: NDArray[np.int64], carried: _Carried | None
+) -> tuple[NDArray[np.int64], int, dict[str, Floats]]:
+    """Days of a run, which of its observations the first of them is, and their values: by TA-Lib from where it begins;
+    of one that began before what is read, those after the carried row, from what that one remembers.
+    """
+    close, high, low = (each[series, run] for each in (history.close, history.high, history.low))
+    of_carried = np.flatnonzero(run == carried.day - history.grid.origin) if carried else run[:0]
+    if carried is None or not len(of_carried) or carried.observations == of_carried[0] + 1:
+        return run, 1, recursive.of_closes(close) | recursive.of_ranges(high, low, close)
+    last = int(of_carried[0])
+    values = recursive.continued(carried.state, last, close, high, low)
+    return run[last + 1 :], carried.observations + 1, values

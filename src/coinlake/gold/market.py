@@ -120,7 +120,6 @@ RESTS = {
 """By part of `fear_greed`, the column that it rests on, and whether more of that is greedier."""
 CARRIES = ("day", "universe_is_seen", *(column for column, _ in RESTS.values()))
 """Columns of its earlier rows that a day is ranked against."""
-CARRIES_BEFORE = 0
 TAKES_SPAN = True
 """The days before are read, and not ranked again."""
 BLOCKS = "days"

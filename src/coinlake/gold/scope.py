@@ -97,8 +97,9 @@ class Scope:
         ]
         return " or ".join(terms) or "false"
 
-    def earlier(self, day: str, before: int) -> str:
-        """SQL that is true for the rows of these coins that lie more than so many days before the first day of theirs.
+    def earlier(self, day: str, within: int = 0) -> str:
+        """SQL that is true for the rows of these coins that lie before the first day of theirs; within so many days
+        before it, if asked.
 
         Where every coin is named as well, a coin's first day is the earlier of the two: what follows is made again.
         """
@@ -109,12 +110,12 @@ class Scope:
                 firsts.setdefault(min(first, every[0]) if every else first, []).append(coin)
         named = ", ".join(map(quoted, sorted(self.days.keys() - {EVERY})))
         terms = [
-            f"(coin_id in ({', '.join(map(quoted, coins))}) and {day} < cast('{_earlier(first, before)}' as date))"
+            f"(coin_id in ({', '.join(map(quoted, coins))}) and {_before(day, first, within)})"
             for first, coins in sorted(firsts.items())
         ]
         if every:
             others = f"coin_id not in ({named}) and " if named else ""
-            terms.append(f"({others}{day} < cast('{_earlier(every[0], before)}' as date))")
+            terms.append(f"({others}{_before(day, every[0], within)})")
         return " or ".join(terms) or "false"
 
     def to_text(self) -> str:
@@ -144,6 +145,12 @@ def _of(coins: list[str]) -> str:
         return ""
     named = f"coin_id in ({', '.join(map(quoted, coins))}) and "
     return f"coin_id >= {quoted(min(coins))} and coin_id <= {quoted(max(coins))} and {named}"
+
+
+def _before(day: str, first: date, within: int) -> str:
+    begins = _earlier(first, within)
+    since = f"{_years(begins, first)} and {day} >= cast('{begins}' as date) and " if within else ""
+    return f"{since}{day} < cast('{first}' as date)"
 
 
 def _years(first: date, last: date) -> str:
