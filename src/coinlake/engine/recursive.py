@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -152,10 +153,10 @@ def continued(state: Mapping[str, float], last: int, close: Floats, high: Floats
     """The values of a run's observations after one whose state is known, the `last` known of [n] that are given: arrays
     of as many as follow it. Of those before it the last `ADX_NEEDS` are looked at, where a range moves again.
     """
-    seen = [_Seen(*each) for each in zip(close.tolist(), high.tolist(), low.tolist(), strict=True)]
+    seen = [_Seen(*each) for each in zip(*(each[last:].tolist() for each in (close, high, low)), strict=True)]
     made = []
-    for place in range(last + 1, len(seen)):
-        after = _after(state, seen[place - 1], seen[place])
+    for place, (before, now) in enumerate(pairwise(seen), last + 1):
+        after = _after(state, before, now)
         if _flat(state["range_still_for"], RANGE_FLAT_FOR) and not after["range_still_for"]:
             recent = slice(place - ADX_NEEDS, place + 1)
             anew = of_ranges(high[recent], low[recent], close[recent])
