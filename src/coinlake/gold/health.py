@@ -253,10 +253,10 @@ class _Known:
 
 
 def _calendar(found: Sequence[NDArray[Any]], span: Span) -> NDArray[Any]:
-    """Every day that matters to one of a span on which there is anything."""
+    """Every day that matters to one of a span on which there is anything; some day where there is nothing at all."""
     every = np.concatenate(found).astype("datetime64[D]")
     if not len(every):
-        return every
+        return np.array([span[0]], dtype="datetime64[D]")
     first = max(np.datetime64(span[0]), every.min() - _A_DAY) - LOOKBACK_DAYS
     return np.arange(first, min(np.datetime64(span[1]) + LOOKAHEAD_DAYS, every.max()) + _A_DAY)
 
