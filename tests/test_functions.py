@@ -10,6 +10,7 @@ import random
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -395,6 +396,44 @@ def test_events_at_once_lose_nothing_and_do_nothing_twice(world: World, place: S
         assert rows == keys > 0, name
     noted = json.loads(lake.exports.get("exports/versions.json"))
     assert noted["gold.market_summary"] == lake.version(catalog.table("gold.market_summary"))
+
+
+def test_a_warm_instance_asks_storage_for_what_is_new_and_for_nothing_twice(world: World, place: Store) -> None:
+    _, said = world.call(functions.bronze_ingest, b"{}")
+    world.landed(functions.silver_process, said["objects"][0])
+    world.landed(functions.gold_analyze, "prices/_delta_log/00000000000000000001.json", layer="silver")
+    lake = Lake.at(f"gs://lake/{world.name}", **place.options)
+    calls = []
+    for version, day in ((2, 1), (3, 2)):
+        one_more_day(lake, f"more/{day}")
+        before = asked(place)
+        commit = f"prices/_delta_log/{version:020d}.json"
+        status, made = world.landed(functions.gold_analyze, commit, layer="silver")
+        assert (status, made["rows"].keys() >= {"gold.daily", "gold.indicators"}) == (200, True)
+        calls.append(asked(place) - before)
+    assert max(calls) <= 200, "some ten a table that is written, two a table that is not, and the exports"
+
+
+def asked(place: Store) -> int:
+    """How often the store was asked for anything."""
+    url = json.loads(place.options["google_service_account_key"])["gcs_base_url"]
+    with urllib.request.urlopen(url, timeout=30) as said:
+        return sum(json.load(said).values())
+
+
+def one_more_day(lake: Lake, name: str) -> None:
+    """Prices of the day after the newest, as if they came from an object of that name."""
+    con, prices = connect(), catalog.table("silver.prices")
+    bring(con, lake.read(prices), "held")
+    newest = "select max(observed_at) from held where granularity = 'daily'"
+    lake.append(
+        prices,
+        con.sql(
+            f"select * replace (observed_at + interval 1 day as observed_at, '{name}' as bronze_object) from held "
+            f"where granularity = 'daily' and observed_at = ({newest})"
+        ),
+        [name],
+    )
 
 
 def test_bronze_reads_what_earlier_runs_learnt_though_silver_has_not_cleaned_it(world: World) -> None:

@@ -22,8 +22,10 @@ import duckdb
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from coinlake import meter
 from coinlake.duck import connect, glance
 from coinlake.errors import ConflictError, ContractError, LakeError
+from coinlake.kept import Files, Opened, Shelf
 from coinlake.lake import Lake, Piece, Staged, epoch_of, transactions
 from coinlake.objects import Objects
 from coinlake.table import Column, Date, Float64, Int64, String, Table, Timestamp, observations
@@ -315,13 +317,13 @@ class Overtaken(Lake):
 
     raced: list[int] = field(default_factory=list)
 
-    def _create(self, table: Table) -> DeltaTable:
-        delta = super()._create(table)
+    def _create(self, table: Table, is_asked: bool = False) -> Opened:
+        opened = super()._create(table, is_asked)
         if not self.raced:
             self.raced.append(
                 Lake(self.bronze, self.silver, self.gold, self.options).append(NOTES, notes(["a", "c"]), ["a", "c"])
             )
-        return delta
+        return opened
 
 
 def test_a_writer_that_was_overtaken_leaves_out_what_the_other_did(lake: Lake) -> None:
@@ -329,6 +331,96 @@ def test_a_writer_that_was_overtaken_leaves_out_what_the_other_did(lake: Lake) -
     assert overtaken.append(NOTES, notes(["a", "b"]), ["a", "b"]) == 3
     assert overtaken.raced == [6]
     assert objects_held(lake) == {"a": 3, "b": 3, "c": 3}
+
+
+def test_a_table_stays_as_it_was_looked_at_but_for_what_is_written_here(lake: Lake) -> None:
+    other = Lake(lake.bronze, lake.silver, lake.gold, lake.options)
+    other.append(NOTES, notes(["a"]), ["a"])
+    with lake.as_it_stands(NOTES, DAYS):
+        before = lake.version(NOTES)
+        assert lake.version(DAYS) == -1
+        other.append(NOTES, notes(["b"]), ["b"])
+        assert (lake.version(NOTES), objects_held(lake)) == (before, {"a": 3})
+        lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {NOTES.name: before})
+        assert (lake.rows(DAYS), lake.noted(DAYS)[NOTES.name]) == (1, before)
+        lake.look_again()
+        assert objects_held(lake) == {"a": 3, "b": 3}
+    assert lake.append(NOTES, notes(["b", "c"]), ["b", "c"]) == 3
+
+
+def test_a_table_is_replaced_as_it_was_asked_or_not_at_all(lake: Lake) -> None:
+    other = Lake(lake.bronze, lake.silver, lake.gold, lake.options)
+    other.replace(DAYS, days(("a", "2022-01-01", 1.0)), {NOTES.name: 1})
+    with lake.as_it_stands():
+        assert lake.noted(DAYS)[NOTES.name] == 1
+        other.replace(DAYS, days(("b", "2022-01-02", 2.0)), {NOTES.name: 3}, predicate="coin_id = 'b'")
+        assert lake.noted(DAYS)[NOTES.name] == 1
+        lake.replace(DAYS, days(("b", "2022-01-02", 2.0)), {NOTES.name: 2}, predicate="coin_id = 'b'")
+    assert held(lake, DAYS) == held(other, DAYS)
+    assert (lake.rows(DAYS), lake.noted(DAYS)[NOTES.name]) == (2, 3), "what the other did stands"
+
+
+@pytest.mark.parametrize("commits", [1, 2, 25])
+def test_what_is_kept_of_a_table_is_not_taken_for_another_of_its_name(lake: Lake, commits: int) -> None:
+    lake = replace(lake, shelf=Shelf())
+    for number in range(2):
+        lake.append(NOTES, notes([f"a{number}"]), [f"a{number}"])
+    with lake.kept_open():
+        assert objects_held(lake) == {"a0": 3, "a1": 3}
+    for each in list(files(lake, NOTES).list()):
+        files(lake, NOTES).delete(each.path)
+    another = Lake(lake.bronze, lake.silver, lake.gold, lake.options)
+    for number in range(commits):
+        another.append(NOTES, notes([f"b{number}"]), [f"b{number}"])
+    with lake.kept_open():
+        assert objects_held(lake) == {f"b{number}": 3 for number in range(commits)}
+        assert lake.noted(NOTES).keys() >= {f"b{number}" for number in range(commits)}
+
+
+def test_a_table_that_is_looked_at_again_is_asked_for_what_came_since_and_no_more(lake: Lake) -> None:
+    lake = replace(lake, shelf=Shelf())
+    for number in range(12):
+        lake.append(NOTES, notes([f"a{number}"]), [f"a{number}"])
+    with lake.kept_open():
+        lake.noted(NOTES)
+    lake.append(NOTES, notes(["b"]), ["b"])
+    with lake.kept_open():
+        before = meter.reading()
+        assert "b" in lake.noted(NOTES)
+        lake.changes(NOTES, 12)
+        assert meter.since(before) == {"listed": 2, "read": 1}
+
+
+def test_who_comes_while_another_has_what_is_kept_begins_with_nothing() -> None:
+    shelf = Shelf()
+    with shelf.taken() as first, shelf.taken() as second:
+        assert second is not first
+    with shelf.taken() as third:
+        assert third is first
+    with pytest.raises(LakeError), shelf.taken():
+        raise LakeError("it went wrong")
+    with shelf.taken() as fourth:
+        assert fourth is not first
+
+
+def test_files_are_kept_as_long_as_there_is_room(tmp_path: Path) -> None:
+    there = Objects(str(tmp_path / "there"))
+    for name in "abcd":
+        there.put(name, name.encode() * 40)
+    kept = Files(100)
+    assert kept.of(there, {"a": 40, "b": 40}) is None, "no table takes more than half of the room"
+    for name in "ab":
+        (path,) = kept.of(there, {name: 40}) or []
+        assert path.read_bytes() == name.encode() * 40
+    before = meter.reading()
+    (first,) = kept.of(there, {"a": 40}) or []
+    assert meter.since(before) == {}
+    kept.of(there, {"c": 40})
+    assert first.exists(), "the latest used stays"
+    kept.of(there, {"b": 40})
+    assert meter.since(before) == {"read": 2}
+    with pytest.raises(FileNotFoundError):
+        kept.of(there, {"nothing": 1})
 
 
 def test_transactions_are_those_that_delta_rs_knows_before_and_after_checkpoints(lake: Lake) -> None:
@@ -354,7 +446,7 @@ def test_a_table_begun_anew_forgets_its_rows_and_objects_and_takes_them_again(la
         lake.append(NOTES, notes([f"o{number}"]), [f"o{number}"])
     lake.restart(NOTES)
     assert held(lake, NOTES) == []
-    assert epoch_of(opened(lake, NOTES)) == 2
+    assert epoch_of(lake.noted(NOTES)) == 2
     assert lake.append(NOTES, notes(["o1", "o2"]), ["o1", "o2"]) == 6
     assert lake.append(NOTES, notes(["o2", "o3"]), ["o2", "o3"]) == 3
     assert objects_held(lake) == {"o1": 3, "o2": 3, "o3": 3}
@@ -616,7 +708,7 @@ def test_compaction_and_clean_up_lose_no_row(lake: Lake) -> None:
 
 
 def test_many_small_files_in_one_year_are_worth_joining(lake: Lake) -> None:
-    delta = lake._create(NOTES)
+    delta = lake._create(NOTES).delta
     for number in range(24):
         rows = notes([f"o{number}"], count=1).project("*, 2021::INTEGER as year")
         write_deltalake(delta, rows, mode="append")

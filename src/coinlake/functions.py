@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from flask import Request
 
     from coinlake.cloud_log import Log
+    from coinlake.kept import Shelf
     from coinlake.objects import Objects
     from coinlake.settings import Settings
     from coinlake.wiring import RunReport, Workspace
@@ -92,7 +93,7 @@ class _Call:
         """The parts of the program, put together by the settings."""
         from coinlake.wiring import workspace
 
-        return workspace(settings, self.log.report)
+        return workspace(settings, self.log.report, _shelf(settings))
 
     def done(self, report: RunReport, is_finished: bool = True) -> Answer:
         """What a run did, in the log and as an answer."""
@@ -112,6 +113,19 @@ class _Call:
         """An event that is not ours: nothing to do, and no need to tell it again."""
         self.log("DEBUG", f"gs://{event.bucket}/{event.name}: {why}", generation=event.generation)
         return "", 204, {}
+
+
+@lru_cache(1)
+def _shelf_of(roots: tuple[str, ...], options: str) -> Shelf:
+    from coinlake.kept import Shelf
+
+    return Shelf()
+
+
+def _shelf(settings: Settings) -> Shelf:
+    """What this instance keeps of the lake's tables from one event to the next."""
+    roots = (settings.lake, settings.bronze, settings.silver, settings.gold)
+    return _shelf_of(roots, json.dumps(settings.client_options, sort_keys=True))
 
 
 def _answer(request: Request, do: Callable[[_Call], Answer]) -> Answer:

@@ -18,7 +18,7 @@ from datetime import date
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
 
 import duckdb
@@ -27,6 +27,7 @@ from deltalake import (
     ColumnProperties,
     CommitProperties,
     DeltaTable,
+    PostCommitHookProperties,
     QueryBuilder,
     Transaction,
     WriterProperties,
@@ -41,6 +42,7 @@ from deltalake.transaction import AddAction
 from coinlake import contract, meter
 from coinlake.duck import bring, connect, glance, quoted
 from coinlake.errors import CoinlakeError, ConflictError, LakeError, brief, was_interrupted
+from coinlake.kept import Kept, Log, Opened, Shelf, commit
 from coinlake.objects import Objects, local_folder
 from coinlake.table import Table, Type
 
@@ -67,6 +69,8 @@ _THE_QUESTIONS_FAULT = (
     duckdb.OutOfMemoryException,
 )
 _TRIES = 10
+_CHECKPOINT_INTERVAL = 10
+"""Commits from one checkpoint of a table's log to the next."""
 _TARGET_FILE_SIZE = 16 * 2**20
 _ROW_GROUP = 2**15
 
@@ -165,14 +169,24 @@ def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
             yield item
 
 
+class _Here(threading.local):
+    """What a thread keeps, and the tables that stay as they are; None where it keeps nothing, or none stays."""
+
+    kept: Kept | None = None
+    settled: set[str] | None = None
+
+
 @dataclass(frozen=True)
 class Lake:
-    """Three roots, each a folder or a `gs://` prefix, and the client options of their store."""
+    """Three roots, each a folder or a `gs://` prefix, and the client options of their store; and, in a process that
+    comes back to it, the shelf for what need not be asked for again.
+    """
 
     bronze: str
     silver: str
     gold: str
     options: Mapping[str, str] = field(default_factory=dict)
+    shelf: Shelf | None = field(default=None, compare=False, repr=False)
 
     @staticmethod
     def at(root: str, bronze: str = "", silver: str = "", gold: str = "", **options: str) -> Lake:
@@ -228,36 +242,104 @@ class Lake:
 
     def reading(self, table: Table) -> DeltaTable | None:
         """The table as it stands now, to be read and not to be written; None where it was never written."""
-        kept = getattr(self._kept, "tables", None)
-        if kept is None:
-            return self.open(table)
-        if (delta := kept.get(table.name)) is None:
-            kept[table.name] = delta = self.open(table)
-        else:
-            try:
-                delta.update_incremental()
-            except (DeltaError, OSError) as exc:
-                raise _unreadable(self.uri(table), exc) from exc
-        return cast("DeltaTable | None", delta)
+        opened = self._opened(table)
+        return opened.delta if opened else None
+
+    def noted(self, table: Table) -> Mapping[str, int]:
+        """What a table's commits note as application transactions, name to version; nothing where it was never written.
+
+        Raises:
+            LakeError: a part of its log is missing or damaged.
+        """
+        opened = self._opened(table)
+        return _noted(opened) if opened else {}
+
+    def _opened(self, table: Table) -> Opened | None:
+        here = self._here
+        if here.kept is None:
+            delta = self.open(table)
+            return Opened(delta, self._log(table)) if delta else None
+        if here.settled is None or table.name not in here.settled:
+            self._look(here.kept, table)
+            if here.settled is not None:
+                here.settled.add(table.name)
+        return here.kept.tables.get(table.name)
+
+    def _look(self, kept: Kept, table: Table) -> None:
+        """Have a table among what is kept as it stands now."""
+        self._looked_at[table.name] = table
+        opened = kept.tables.pop(table.name, None)
+        try:
+            is_known = opened is not None and opened.caught_up()
+        except (DeltaError, OSError):
+            is_known = False
+        if opened is not None and is_known:
+            kept.tables[table.name] = opened
+        elif (delta := self.open(table)) is not None:
+            kept.tables[table.name] = Opened(delta, self._log(table)).marked()
+
+    def _log(self, table: Table) -> Log:
+        return Log(Objects(self.uri(table), self.options))
 
     @contextmanager
     def kept_open(self) -> Iterator[None]:
-        """Within this, in this thread, a table that is read was opened once, and is asked for the news in its log.
+        """Within this, in this thread, a table that is looked at was opened once, and is asked for the news in its log.
 
-        Writers open it for themselves: what they commit on must be as old as what they asked.
+        Who appends asks and commits on what it has just looked at.
         """
-        if hasattr(self._kept, "tables"):
+        here = self._here
+        if here.kept is not None:
             yield
             return
-        self._kept.tables = {}
-        try:
-            yield
-        finally:
-            del self._kept.tables
+        with (self.shelf or Shelf()).taken() as kept:
+            here.kept = kept
+            try:
+                yield
+            finally:
+                here.kept = None
+
+    @contextmanager
+    def as_it_stands(self, *tables: Table) -> Iterator[None]:
+        """Within this, in this thread, every table stays as it was when it was first looked at, but for what is written
+        by this very thread; these `tables` are looked at now, all at the same time.
+
+        A gold table is committed on what was asked: where another was faster, storage says so.
+        """
+        with self.kept_open():
+            here = self._here
+            if here.settled is not None:
+                yield
+                return
+            here.settled = set()
+            try:
+                self._look_at(tables)
+                yield
+            finally:
+                here.settled = None
+
+    def look_again(self) -> None:
+        """Let every table be looked at anew, where they would stay as they were."""
+        if self._here.settled is not None:
+            self._here.settled.clear()
+
+    def _look_at(self, tables: Collection[Table]) -> None:
+        here = self._here
+        if not tables or here.kept is None or here.settled is None:
+            return
+        kept = here.kept
+
+        def look(table: Table) -> None:
+            self._look(kept, table)
+            if opened := kept.tables.get(table.name):
+                _noted(opened)
+
+        with ThreadPoolExecutor(len(tables)) as threads:
+            list(threads.map(look, tables))
+        here.settled.update(table.name for table in tables)
 
     @cached_property
-    def _kept(self) -> threading.local:
-        return threading.local()
+    def _here(self) -> _Here:
+        return _Here()
 
     # Damage ------------------------------------------------------------------------------------------------------
 
@@ -327,16 +409,39 @@ class Lake:
         A column that the stored table does not have yet reads as null. The stream can be read once.
         """
         wanted = {name: table.columns[name] for name in (columns or table.columns)}
-        delta = self.reading(table)
-        if delta is None:
+        opened = self._opened(table)
+        if opened is None:
             nothing = ", ".join(f'null::{column.type.value} as "{name}"' for name, column in wanted.items())
             return RecordBatchReader.from_arrow(glance().sql(f"select {nothing} where false"))
-        stored = {column.name for column in delta.schema().fields}
+        stored = {column.name for column in opened.delta.schema().fields}
+        if where != "false" and (files := self._kept_files(opened)):
+            select = ", ".join(
+                f'"{name}"::{column.type.value} as "{name}"'
+                if name in stored
+                else f'null::{column.type.value} as "{name}"'
+                for name, column in wanted.items()
+            )
+            found = glance().sql(f"select {select} from {_rows_of(table, files)} where {where}")
+            return RecordBatchReader.from_arrow(found)
         select = ", ".join(
             f'"{name}"' if name in stored else f'cast(null as {_ARROW[column.type]}) as "{name}"'
             for name, column in wanted.items()
         )
-        return QueryBuilder().register("t", delta).execute(f"select {select} from t where {where}")
+        return QueryBuilder().register("t", opened.delta).execute(f"select {select} from t where {where}")
+
+    def _kept_files(self, opened: Opened, paths: Sequence[str] | None = None) -> list[Path]:
+        """A table's data files, or those named, as files of this machine that were fetched; none where the table lies
+        here anyway, where there are none, or where they are too large to be kept.
+        """
+        kept = self._here.kept
+        if kept is None or local_folder(opened.log.objects.root):
+            return []
+        try:
+            sizes = dict(_named(opened.delta))
+            wanted = sizes if paths is None else {path: sizes.get(path, 0) for path in paths}
+            return kept.files.of(opened.log.objects, wanted) or []
+        except FileNotFoundError:
+            return []  # who reads it from there says what is wrong
 
     def rows(self, table: Table) -> int:
         """How many rows a table has, as its log says."""
@@ -418,24 +523,25 @@ class Lake:
         ask again where another writer came first. Returns the objects that were done before.
         """
         for _ in range(_TRIES):
-            delta = self._create(table)
-            epoch = epoch_of(delta)
-            done = {path for path, version in transactions(delta).items() if version >= epoch}
+            opened = self._create(table)
+            epoch, noted = epoch_of(_noted(opened)), _noted(opened)
+            done = {path for path, version in noted.items() if version >= epoch}
             rows, objects = mine(done)
             if not objects:
                 return done
             try:
-                self._write(table, delta, rows, dict.fromkeys(sorted(objects), epoch), mode="append")
+                self._write(table, opened.delta, rows, dict.fromkeys(sorted(objects), epoch), mode="append")
             except CommitFailedError:
+                self._forget(table)
                 continue
             return done
         raise LakeError(f"{table.name} could not be written after {_TRIES} tries; wait for the other writers to end")
 
     def restart(self, table: Table) -> None:
         """Empty a silver table and forget which objects it has seen, in one commit: the next `clean` refills it."""
-        delta = self._create(table)
+        opened = self._create(table)
         nothing = contract.kept(glance(), table, self.read(table, where="false"), "rows_kept")
-        self._write(table, delta, nothing, {EPOCH: epoch_of(delta) + 1}, mode="overwrite")
+        self._write(table, opened.delta, nothing, {EPOCH: epoch_of(_noted(opened)) + 1}, mode="overwrite")
 
     def replace(
         self, table: Table, data: Any, seen: Mapping[str, int], predicate: str | None = None, note: str = ""
@@ -476,11 +582,11 @@ class Lake:
         with tempfile.TemporaryDirectory(prefix="coinlake-") as folder:
             aside = Lake(folder, folder, folder)
             try:
-                aside._write(table, aside._create(table), rows.given(), {}, mode="append")
+                aside._write(table, aside._create(table).delta, rows.given(), {}, mode="append")
             except LakeError as exc:
                 raise rows.failure or exc from exc
             written = Objects(aside.uri(table))
-            actions = [action for version in (0, 1) for action in _actions(written.get(_commit(version)))]
+            actions = [action for version in (0, 1) for action in _actions(written.get(commit(version)))]
             added = [_added(action["add"]) for action in actions if "add" in action]
             there = Objects(self.uri(table), self.options)
             for each in added:
@@ -488,7 +594,7 @@ class Lake:
         return Staged(tuple(added), rows.count, frozenset(objects))
 
     def _replace(self, table: Table, rows: _Rows, seen: Mapping[str, int], predicate: str | None, note: str) -> int:
-        delta = self._create(table)
+        delta = self._create(table, is_asked=True).delta
         appends = predicate is not None and not self._any(delta, predicate)
         try:
             if appends:
@@ -496,8 +602,9 @@ class Lake:
             else:
                 self._write(table, delta, rows.given(), seen, mode="overwrite", predicate=predicate, note=note)
         except CommitFailedError as exc:
-            now = self.open(table)
-            if now is None or any((now.transaction_version(name) or -1) < version for name, version in seen.items()):
+            self._forget(table)
+            now = self.noted(table)
+            if any(now.get(name, -1) < version for name, version in seen.items()):
                 raise ConflictError(f"another run wrote {table.name} at the same time; run again") from exc
         except LakeError as exc:
             raise rows.failure or exc from exc
@@ -505,16 +612,16 @@ class Lake:
 
     def changes(self, table: Table, since: int) -> Changes | None:
         """What came into a table after version `since`; None where its log or its files no longer reach back."""
-        delta = self.reading(table)
-        if delta is None:
+        opened = self._opened(table)
+        if opened is None:
             return Changes(-1, (), False)
-        log = Objects(self.uri(table), self.options)
+        delta = opened.delta
         files: list[str] = []
         notes: list[str | None] = []
         removed = False
         for version in range(since + 1, delta.version() + 1):
             try:
-                actions = _actions(log.get(_commit(version)))
+                actions = _actions(opened.log.commit(version))
             except (FileNotFoundError, ValueError):
                 return None
             added = [unquote(a["add"]["path"]) for a in actions if "add" in a and a["add"].get("dataChange")]
@@ -528,49 +635,65 @@ class Lake:
         """Columns of some data files of a table (as `changes` names them), as a relation; None where one is gone
         or damaged.
         """
-        log = Objects(self.uri(table), self.options)
-        con = glance()
+        opened = self._opened(table) if self._here.kept else None
+        log = opened.log.objects if opened else Objects(self.uri(table), self.options)
+        paths, con = list(files), glance()
         con.execute(f"create temp table found as {_nothing(table, columns)}")
         with tempfile.TemporaryDirectory() as folder:
-            for number, path in enumerate(files):
-                try:
-                    copy = Path(folder) / f"{number}.parquet"
-                    copy.write_bytes(log.get(path))
+            try:
+                kept = self._kept_files(opened, paths) if opened else []
+                for number, path in enumerate(paths):
+                    copy = kept[number] if kept else Path(folder) / f"{number}.parquet"
+                    if not kept:
+                        copy.write_bytes(log.get(path))
                     con.execute(f"insert into found select {columns} from read_parquet('{copy}')")
-                except (FileNotFoundError, duckdb.Error) as exc:
-                    if was_interrupted(exc):
-                        raise
-                    return None
+            except (FileNotFoundError, duckdb.Error) as exc:
+                if was_interrupted(exc):
+                    raise
+                return None
         return con.table("found")
 
     def _any(self, delta: DeltaTable, predicate: str) -> bool:
         found = QueryBuilder().register("t", delta).execute(f"select 1 from t where {predicate} limit 1")
         return any(batch.num_rows for batch in found)
 
-    def _create(self, table: Table) -> DeltaTable:
-        """The table, created empty where it was never written."""
+    def _create(self, table: Table, is_asked: bool = False) -> Opened:
+        """The table as it stands now, or as it was asked before; created empty where it was never written."""
+        if not is_asked:
+            self._look_again_at(table)
         for _ in range(_TRIES):
-            if (delta := self.open(table)) is not None:
-                return delta
+            if (opened := self._opened(table)) is not None:
+                return opened
+            self._look_again_at(table)
             try:
                 if folder := local_folder(self.uri(table)):
                     Path(folder).mkdir(parents=True, exist_ok=True)
-                return DeltaTable.create(
+                DeltaTable.create(
                     self.uri(table),
                     schema=_schema(table),
                     mode="error",
                     name=table.name,
                     partition_by=[contract.PARTITION] if table.dated_by else None,
-                    configuration={"delta.checkpointInterval": "10"},
+                    configuration={"delta.checkpointInterval": str(_CHECKPOINT_INTERVAL)},
                     storage_options=dict(self.options),
                 )
             except (DeltaError, OSError):
                 continue
         raise LakeError(f"{self.uri(table)} could not be created; look at its permissions with `coinlake doctor`")
 
+    def _look_again_at(self, table: Table) -> None:
+        if self._here.settled is not None:
+            self._here.settled.discard(table.name)
+
+    def _forget(self, table: Table) -> None:
+        """Let a table be opened anew: a commit on it failed."""
+        self._look_again_at(table)
+        if self._here.kept is not None:
+            self._here.kept.tables.pop(table.name, None)
+
     def _widen(self, table: Table) -> None:
         """Give a stored table the columns that it lacks, which a commit of files does not."""
-        delta = self._create(table)
+        delta = self._create(table).delta
         stored = {column.name for column in delta.schema().fields}
         if lacking := [column for column in _schema(table).fields if column.name not in stored]:
             delta.alter.add_columns(lacking)
@@ -607,6 +730,7 @@ class Lake:
                 target_file_size=_TARGET_FILE_SIZE,
                 writer_properties=_properties(table),
                 commit_properties=noted,
+                post_commithook_properties=_upkeep(delta.version() + 1),
             )
         except CommitFailedError:
             raise
@@ -614,6 +738,11 @@ class Lake:
             raise LakeError(
                 f"{table.name} could not be written ({brief(exc)}); look at its permissions and space"
             ) from exc
+
+
+def _upkeep(version: int) -> PostCommitHookProperties:
+    """What follows a commit: old ones are looked for, by listing the whole log, as rarely as there are checkpoints."""
+    return PostCommitHookProperties(cleanup_expired_logs=None if version % _CHECKPOINT_INTERVAL == 0 else False)
 
 
 def _properties(table: Table) -> WriterProperties:
@@ -638,36 +767,47 @@ _ARROW = {
 def transactions(delta: DeltaTable) -> dict[str, int]:
     """Every application transaction of a table object's own snapshot: name to version.
 
-    Read from the log in one go: asking delta-rs replays the log once a name.
-
     Raises:
         LakeError: a part of the log is missing or damaged.
     """
-    try:
-        return _transactions(delta)
-    except (FileNotFoundError, ValueError, TypeError, KeyError, duckdb.Error) as exc:
-        if was_interrupted(exc):
-            raise
-        raise _unreadable(delta.table_uri, exc) from exc
+    return dict(_noted(Opened(delta, Log(Objects(delta.table_uri, dict(delta._storage_options or {}))))))
 
 
-def _transactions(delta: DeltaTable) -> dict[str, int]:
-    log = Objects(delta.table_uri, dict(delta._storage_options or {}))
+def _noted(opened: Opened) -> Mapping[str, int]:
+    """The same of a table that is kept, which is asked for no more than came since.
+
+    Read from the log in one go: asking delta-rs replays the log once a name.
+    """
+    version = opened.delta.version()
+    if opened.noted is None or opened.noted[0] != version:
+        try:
+            opened.noted = (version, _transactions(opened, version))
+        except (FileNotFoundError, ValueError, TypeError, KeyError, duckdb.Error) as exc:
+            if was_interrupted(exc):
+                raise
+            raise _unreadable(opened.delta.table_uri, exc) from exc
+    return opened.noted[1]
+
+
+def _transactions(opened: Opened, newest: int) -> dict[str, int]:
     found: dict[str, int] = {}
     start = 0
-    if (checkpoint := _last_checkpoint(log, delta.version())) is not None:
-        found.update(_checkpointed(log, checkpoint))
+    if opened.noted is not None and opened.noted[0] < newest:
+        found.update(opened.noted[1])
+        start = opened.noted[0] + 1
+    elif (checkpoint := _last_checkpoint(opened.log.objects, newest)) is not None:
+        found.update(_checkpointed(opened.log.objects, checkpoint))
         start = checkpoint + 1
-    for version in range(start, delta.version() + 1):
-        for action in _actions(log.get(_commit(version))):
+    for version in range(start, newest + 1):
+        for action in _actions(opened.log.commit(version)):
             if "txn" in action:
                 found[action["txn"]["appId"]] = action["txn"]["version"]
     return found
 
 
-def epoch_of(delta: DeltaTable) -> int:
-    """How often a silver table was begun anew, from 1."""
-    return delta.transaction_version(EPOCH) or 1
+def epoch_of(noted: Mapping[str, int]) -> int:
+    """How often a silver table was begun anew, from 1, as it notes."""
+    return noted.get(EPOCH) or 1
 
 
 def _last_checkpoint(log: Objects, newest: int) -> int | None:
@@ -689,10 +829,6 @@ def _checkpointed(log: Objects, version: int) -> dict[str, int]:
 
 def _actions(commit: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in commit.splitlines() if line]
-
-
-def _commit(version: int) -> str:
-    return f"_delta_log/{version:020d}.json"
 
 
 def _schema(table: Table) -> DeltaSchema:
@@ -727,6 +863,13 @@ def _count(rows: duckdb.DuckDBPyRelation) -> int:
 def _nothing(table: Table, columns: str) -> str:
     typed = ", ".join(f'null::{column.type.value} as "{name}"' for name, column in table.columns.items())
     return f"select {columns} from (select {typed}) where false"
+
+
+def _rows_of(table: Table, files: Iterable[str | Path]) -> str:
+    """SQL for the rows of data files, with the partition column where a table is dated: it is not in the files."""
+    listed = ", ".join(quoted(str(each)) for each in files)
+    rows = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+    return f"(select *{contract.partition(table)} from {rows})" if table.dated_by else rows
 
 
 def _is_in(column: str, values: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -19,16 +20,22 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from coinlake import meter
 from coinlake.errors import LakeError, brief
 
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
 _TRIES = 3
 
 
 @dataclass(frozen=True)
 class Object:
-    """An object that lies in a store: its path below the root, its size in bytes, when it was written."""
+    """An object that lies in a store: its path below the root, its size in bytes, when it was written, and the store's
+    tag of just these bytes.
+    """
 
     path: str
     size: int
     modified_at: datetime
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class Objects:
         with self._at_the_border():
             meter.count("listed")
             found = (meta for batch in obstore.list(self._store, prefix or None, offset=after) for meta in batch)
-            listed = [Object(meta["path"], meta["size"], meta["last_modified"]) for meta in found]
+            listed = [_object(meta) for meta in found]
         return iter(sorted(listed, key=lambda each: each.path))
 
     @contextmanager
@@ -129,6 +136,10 @@ class Objects:
             raise LakeError(
                 f"{self.root} cannot be read or written ({brief(exc)}); look at its permissions and space"
             ) from exc
+
+
+def _object(meta: ObjectMeta) -> Object:
+    return Object(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"] or "")
 
 
 def _cloud_store(root: str, options: Mapping[str, str]) -> ObjectStore:

@@ -27,7 +27,7 @@ from coinlake.engine.duckdb import DuckEngine
 from coinlake.errors import ConflictError, LakeError, SourceError
 from coinlake.gold.analyze import MEMORY, Definition, Made, analyze, is_due
 from coinlake.gold.scope import Scope
-from coinlake.lake import Lake, Piece, epoch_of, transactions
+from coinlake.lake import Lake, Piece, epoch_of
 from coinlake.progress import Progress, Report
 from coinlake.silver import rejects, runs
 from coinlake.silver.clean import clean
@@ -164,12 +164,11 @@ def behind(lake: Lake) -> list[tuple[str, str]]:
     """Gold tables, each with a table it reads, that has rows it has not seen."""
     found = []
     for definition in definitions(()):
-        stored = lake.open(definition.table)
-        if stored and definition.until and not is_due(lake, definition, Scope({})):
+        noted = lake.noted(definition.table)
+        if noted and definition.until and not is_due(lake, definition, Scope({})):
             continue
         for source in filter(sets_off, definition.reads):
-            seen = stored.transaction_version(source.name) if stored else None
-            changes = lake.changes(source, -1 if seen is None else seen)
+            changes = lake.changes(source, noted.get(source.name, -1))
             if changes is not None and (changes.files or changes.rows_removed):
                 found.append((definition.table.name, source.name))
     return found
@@ -412,19 +411,25 @@ def analyze_tables(
     so many bytes of memory.
     """
     tables = definitions(sources, options)
-    for number, definition in enumerate(tables):
-        name = definition.table.name
-        if not goes_on():
-            done.left += [each.table.name for each in tables[number:]]
-            return
-        told = partial(_tell, report, number, len(tables), name)
-        told(0, 1)
-        made = _analyze(lake, definition, engine, sources, name in anew, memory, told)
-        done.made.append(made)
-        if made.how != "unchanged":
-            done.rows[name] = made.rows
-            done.versions[name] = made.version
-    report(Progress("analyze", len(tables), len(tables)))
+    with lake.as_it_stands(*looked_at()):
+        for number, definition in enumerate(tables):
+            name = definition.table.name
+            if not goes_on():
+                done.left += [each.table.name for each in tables[number:]]
+                return
+            told = partial(_tell, report, number, len(tables), name)
+            told(0, 1)
+            made = _analyze(lake, definition, engine, sources, name in anew, memory, told)
+            done.made.append(made)
+            if made.how != "unchanged":
+                done.rows[name] = made.rows
+                done.versions[name] = made.version
+        report(Progress("analyze", len(tables), len(tables)))
+
+
+def looked_at() -> list[Table]:
+    """The tables that gold is made of, and its own."""
+    return list(dict.fromkeys(table for each in definitions(()) for table in (each.table, *each.reads)))
 
 
 def _tell(report: Report, number: int, of: int, name: str, pieces: int, of_pieces: int) -> None:
@@ -441,7 +446,7 @@ def _analyze(
         try:
             return analyze(lake, definition, engine, sources, anew, memory, told)
         except ConflictError:
-            continue
+            lake.look_again()
     return analyze(lake, definition, engine, sources, anew, memory, told)
 
 
@@ -479,11 +484,9 @@ def _taken(entry: catalog.Entry, options: Options) -> Options:
 
 
 def _seen(lake: Lake, table: Table) -> set[str]:
-    delta = lake.open(table)
-    if delta is None:
-        return set()
-    epoch = epoch_of(delta)
-    return {name for name, version in transactions(delta).items() if version >= epoch}
+    noted = lake.noted(table)
+    epoch = epoch_of(noted)
+    return {name for name, version in noted.items() if version >= epoch}
 
 
 # The record ----------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def compact(lake: Lake, tables: Iterable[Table], always: bool = False) -> dict[s
     """Join small files of the tables that have many; returns the files saved, by table."""
     saved = {}
     for table in tables:
-        delta = lake.open(table)
+        delta = lake.reading(table)
         if delta is None or not (always or _worth(delta)):
             continue
         try:

@@ -29,6 +29,7 @@ from coinlake.bronze.plan import Plan, Wish, plan
 from coinlake.coin import portrait
 from coinlake.engine import Engine, engine
 from coinlake.errors import CoinlakeError, ConfigError, SourceError, was_interrupted
+from coinlake.kept import Shelf
 from coinlake.lake import Lake
 from coinlake.objects import local_folder
 from coinlake.progress import WAIT, Progress, Report, silent
@@ -74,13 +75,14 @@ class RunReport:
     failure: str | None = None
 
 
-def workspace(settings: Settings, report: Report) -> Workspace:
-    """A lake, and what can be done with it, as the settings say.
+def workspace(settings: Settings, report: Report, shelf: Shelf | None = None) -> Workspace:
+    """A lake, and what can be done with it, as the settings say; what is kept of its tables lies on a shelf.
 
     Raises:
         ConfigError: no lake can lie where it is set to, or what the engine needs is not installed.
     """
     lake = Lake.at(settings.lake, settings.bronze, settings.silver, settings.gold, **settings.client_options)
+    lake = replace(lake, shelf=shelf)
     for root in (lake.silver, lake.gold):
         _demand_a_fit_folder(root)
     return Workspace(settings, lake, engine(settings.engine, settings.spark_master), report)
@@ -175,19 +177,21 @@ class Workspace:
     def settle(self, path: str) -> RunReport | None:
         """Turn a bronze object into silver, and what else waits since the day before it; None where nothing does."""
         since = _day_before(path, self.now())
-        paths = steps.pending_since(self.lake, path, since)
-        if not paths:
-            return None
-        report = self._noted(self._new_run("clean"), partial(self._settle, path, paths))
-        steps.clean_objects(self.lake, self.engine, steps.records_since(self.lake, since), steps.Done(), silent)
-        return report
+        with self.lake.kept_open():
+            paths = steps.pending_since(self.lake, path, since)
+            if not paths:
+                return None
+            report = self._noted(self._new_run("clean"), partial(self._settle, path, paths))
+            steps.clean_objects(self.lake, self.engine, steps.records_since(self.lake, since), steps.Done(), silent)
+            return report
 
     def conclude(self) -> RunReport | None:
         """Bring gold up to date with silver; None where it is. Of several at once, the last writes the exports."""
-        if steps.behind(self.lake):
-            return self._noted(self._new_run("analyze"), self._conclude)
-        self._refresh(steps.always)  # whoever made gold may have been killed before
-        return None
+        with self.lake.as_it_stands(*steps.looked_at()):
+            if steps.behind(self.lake):
+                return self._noted(self._new_run("analyze"), self._conclude)
+            self._refresh(steps.always)  # whoever made gold may have been killed before
+            return None
 
     def concludes_from(self, folder: str) -> bool:
         """Whether new rows in the silver table of that folder are a reason to analyze."""
@@ -402,8 +406,10 @@ class Workspace:
     def _refresh(self, goes_on: steps.GoesOn) -> list[str]:
         """Write the exports until they are of the newest gold, whoever else writes some; returns where."""
         written: list[str] = []
+        self.lake.look_again()
         while goes_on() and (more := exports.refresh(self.lake)):
             written = more
+            self.lake.look_again()
         return written
 
     def _make(self, run: steps.Run, done: steps.Done, anew: Sequence[str] = ()) -> bool:

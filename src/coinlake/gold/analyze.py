@@ -20,6 +20,7 @@ from coinlake.duck import bring, connect, glance
 from coinlake.engine import Cluster, Engine, Frame, Told, untold
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
+from coinlake.errors import ConflictError
 from coinlake.gold.blocks import DAYS, EVERYTHING, blocks, rows_at_once
 from coinlake.gold.scope import BEGIN, END, EVERY, Scope
 from coinlake.lake import Changes, Lake, Piece, Staged
@@ -274,16 +275,22 @@ def _newcomers(lake: Lake, definition: Definition, scope: Scope, before: ArrowTa
 
 
 def changes_of(lake: Lake, definition: Definition, versions: Mapping[str, int]) -> dict[str, Changes] | None:
-    """What came into each source since this table saw it; None where the table must be made anew."""
-    stored = lake.reading(definition.table)
-    if stored is None or stored.transaction_version(DEFINITION) != definition.fingerprint:
+    """What came into each source since this table saw it; None where the table must be made anew.
+
+    Raises:
+        ConflictError: it has seen more of a source than there was when we looked.
+    """
+    noted = lake.noted(definition.table)
+    if noted.get(DEFINITION) != definition.fingerprint:
         return None
     found = {}
     for source in definition.reads:
-        seen = stored.transaction_version(source.name)
-        since = -1 if seen is None else seen
+        since = noted.get(source.name, -1)
         if since > versions[source.name]:
-            return None
+            lake.look_again()
+            if since > lake.version(source):
+                return None
+            raise ConflictError(f"another run wrote {definition.table.name} at the same time; run again")
         changes = lake.changes(source, since)
         if changes is None or (source.is_observations and changes.rows_removed and definition.by_days):
             return None
