@@ -383,7 +383,8 @@ SAID: Mapping[str, Said] = {
     "is_break": replace(
         _as_is(
             f"close ≥ {indicators.NEW_UNIT:g} times the one before, or ≥ {indicators.PERHAPS_NEW_UNIT:g} times with a "
-            f"market cap ≤ {indicators.CAP_FOLLOWED:g} times the one before"
+            f"market cap ≤ {indicators.CAP_FOLLOWED:g} times the one before, or whatever it is after more than "
+            f"{indicators.AWAY_DAYS:,} days"
         ),
         begins_with="false on the first day",
     ),
@@ -425,6 +426,9 @@ SAID: Mapping[str, Said] = {
     "distance_low_365d": _extreme("close / `low_365d_usd` - 1", False, lambda low, close: close / low - 1),
     **{f"beta_btc_{n}d": _beta(n) for n in indicators.BETAS},
     **{f"correlation_btc_{n}d": _correlation(n) for n in indicators.BETAS},
+    "survivorship_biased": Said(
+        "Bitcoin", f"whether one of {max(indicators.BETAS)} days has no `log_return_1d` of bitcoin"
+    ),
     "sharpe_90d": Said("Risk", "√365 · mean / sample deviation of 90 `return_1d`", 91, pandas=_plain_sharpe),
     "sortino_90d": Said(
         "Risk", "√365 · mean of 90 `return_1d` / √ of the mean of min(`return_1d`, 0)²", 91, pandas=_plain_sortino

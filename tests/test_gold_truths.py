@@ -23,13 +23,14 @@ from hypothesis import strategies as st
 from coinlake import catalog
 from coinlake.engine import Engine, Frame, engine
 from coinlake.engine.series import arrays, frame_of
-from coinlake.gold import blocks
+from coinlake.gold import blocks, correlations
 from coinlake.gold.analyze import Definition, analyze, make
 from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from coinlake.table import Column, Date, Float64, String, Table
 from strategies import examples
 from test_gold import GOLD, SOURCES, D, H, Row, bring_up, daily_point, dicts, market, observe, stored
+from test_health import note_run, refuse
 
 START, DAYS = datetime(2021, 10, 1, tzinfo=UTC), 260
 WALKERS = ("bitcoin", "ethereum", "solana", "ada", "dot", "link", "near", "atom")
@@ -138,7 +139,15 @@ def _until(table: Table, rows: list[Row], cut: date, added: set[str]) -> list[Ro
 
 def _compares(row: Row, added: set[str]) -> bool:
     """Whether a row is of a coin that was added, or compares with coins of which only those followed are known."""
-    return bool(added) and bool(row.get("survivorship_biased") or added & {row.get(name) for name in OF_COINS})
+    return bool(added) and (_says(row) or _is_of(row, added))
+
+
+def _says(row: Row) -> bool:
+    return bool(row.get("survivorship_biased"))
+
+
+def _is_of(row: Row, coins: set[str]) -> bool:
+    return bool(coins & {row.get(name) for name in OF_COINS})
 
 
 def differing(table: Table, some: list[Row], others: list[Row]) -> list[tuple[Any, ...]]:
@@ -161,10 +170,22 @@ def _same(one: Any, other: Any) -> bool:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A lake with the silver of the whole market."""
+    """A lake with the silver of the whole market, what runs said, and what was refused."""
     lake = Lake.at(str(tmp_path_factory.mktemp("truths")))
     observe(lake, *days())
+    tell(lake, START + (DAYS + 1) * D)
     return lake
+
+
+def tell(lake: Lake, until: datetime) -> None:
+    """What runs said every week until a moment, and what was refused: each soon after a day."""
+    for number in range(0, DAYS, 7):
+        soon = START + (number + 1) * D + H
+        if soon <= until:
+            gone = {"from_day": str(day_of(number - 9)), "to_day": str(day_of(number)), "reason": "not on this plan"}
+            note_run(lake, soon - 10 * H, {**gone, "coin_id": "dead"})
+            note_run(lake, soon, {**gone, "coin_id": "gappy"})
+            refuse(lake, soon, day_of(number - 3), day_of(number), "link")
 
 
 Known = Callable[[date], Rows]
@@ -247,6 +268,30 @@ def test_what_compares_with_survivors_changes_when_a_coin_is_added(known: Known)
     assert others == [day_of(0), *(day_of(number + 1) for number in sorted(UNSEEN))]
 
 
+@pytest.mark.slow(seconds=10)
+@pytest.mark.parametrize("coin", ["bitcoin", "solana"])
+def test_nothing_but_what_says_so_changes_when_a_coin_joins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coin: str
+) -> None:
+    """With its past, in a lake that saw it on every day's list, and followed it not."""
+    monkeypatch.setattr(correlations, "LARGEST", 5)
+    followed = days()
+    listed = [{**row, "price_usd": None} if row["coin_id"] == coin else row for row in followed if "rank" in row]
+    others = [row for row in followed if "rank" not in row and row["coin_id"] != coin]
+    lakes = [Lake.at(str(tmp_path / name)) for name in ("before", "after")]
+    observe(lakes[0], *listed, *others)
+    observe(lakes[1], *followed)
+    both, found = [made(lake, LAST) for lake in lakes], 0
+    for table in GOLD:
+        if table.dated_by:
+            sure = [row for row in _but_bronze(both[0][table.name]) if not _compares(row, {coin})]
+            keys = {tuple(row[name] for name in table.key) for row in sure}
+            later = [row for row in _but_bronze(both[1][table.name]) if tuple(row[n] for n in table.key) in keys]
+            assert differing(table, sure, later)[:3] == [], table.name
+            found += len(sure)
+    assert found > 3000
+
+
 @pytest.mark.parametrize("of", [tomorrow, centred, full_sample])
 def test_a_table_that_looks_ahead_is_caught(whole: Lake, of: Callable[[Any], Any]) -> None:
     with pytest.raises(AssertionError, match=r"gold\.planted"):
@@ -270,6 +315,7 @@ def test_a_lake_as_of_a_day_is_the_lake_that_knew_no_more(whole: Lake, tmp_path:
     at = datetime(cut.year, cut.month, cut.day, tzinfo=UTC) + D + 2 * H
     short = Lake.at(str(tmp_path / "short"))
     observe(short, *(row for row in days() if row["fetched_at"] <= at))
+    tell(short, at)
     bring_up(short)
     then = made(whole, cut)
     for table in GOLD:

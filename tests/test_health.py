@@ -47,12 +47,10 @@ def told(lake: Lake) -> dict[tuple[str, date], Row]:
     return {(row["table_name"], row["day"]): row for row in stored(lake, HEALTH)}
 
 
-def days(coin: str, numbers: range, **more: Any) -> list[Row]:
-    """Closes of a coin that walks to and fro, fetched soon after the last."""
-    return [
-        daily_point(MIDNIGHT + n * D, 100.0 + n % 3, coin_id=coin, fetched_at=MIDNIGHT + (numbers[-1] * D) + H, **more)
-        for n in numbers
-    ]
+def days(coin: str, numbers: range, soon: bool = True, **more: Any) -> list[Row]:
+    """Closes of a coin that walks to and fro, fetched soon after the last, or much later."""
+    at = MIDNIGHT + (numbers[-1] if soon else numbers[-1] + 100) * D + H
+    return [daily_point(MIDNIGHT + n * D, 100.0 + n % 3, coin_id=coin, fetched_at=at, **more) for n in numbers]
 
 
 def note_run(lake: Lake, at: Any, *unavailable: Row, calls: int = 1) -> None:
@@ -137,7 +135,7 @@ def test_a_coin_that_is_gone_for_a_month_is_no_longer_missed_and_what_is_odd_is_
     daily = {day: row for (name, day), row in told(lake).items() if name == "gold.daily"}
     missing = {(day - DAY).days: row["coins_missing"] for day, row in daily.items()}
     assert (missing[0], missing[1], missing[2], missing[30], missing[31], missing[32]) == (0, 1, 2, 2, 1, 0)
-    assert (daily[DAY + D]["rejects"], daily[DAY + D]["rejects_by_rule"]) == (1, '{"wrong_type": 1}')
+    assert (daily[DAY + 2 * D]["rejects"], daily[DAY + 2 * D]["rejects_by_rule"]) == (1, '{"wrong_type": 1}')
 
 
 def test_nothing_new_makes_no_row_anew_but_a_run_does(lake: Lake) -> None:
@@ -207,6 +205,7 @@ def arrivals() -> list[Callable[[Lake], None]]:
         lambda lake: note_run(lake, MIDNIGHT + 340 * D + 5 * H),
         lambda lake: observe(lake, *days("solana", range(-90, -60))),
         lambda lake: note_run(lake, MIDNIGHT + 440 * D + 2 * H, {**gone, "to_day": str(day(75))}),
+        lambda lake: observe(lake, *days("ethereum", range(340, 380), soon=False)),
         lambda lake: observe(lake, *days("bitcoin", range(423, 700))),
     ]
 

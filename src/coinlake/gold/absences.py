@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
 import narwhals as nw
@@ -14,60 +16,84 @@ from numpy.typing import NDArray
 from coinlake.engine import Engine, Frame
 from coinlake.engine.series import arrays
 
-Range = tuple[str, date, date, str]
-"""Coin, or "*" for all, first and last day that cannot be had, and why."""
 Refused = Mapping[tuple[str, date], Mapping[str, int]]
 _A_DAY = np.timedelta64(1, "D")
+_NEVER = np.datetime64("9999-12-31", "us")
+Days = NDArray[np.datetime64]
+"""Days, or moments."""
 
 
-def ranges(runs: Frame, rejects: Frame, engine: Engine) -> list[Range]:
-    """Days that cannot be had: of the plan, as runs say, and of the service, as rejects say; overlapping as one."""
-    said = arrays(engine, runs.select("unavailable").unique(), ("unavailable",))["unavailable"]
-    found = [
-        (each["coin_id"], date.fromisoformat(each["from_day"]), date.fromisoformat(each["to_day"]), each["reason"])
-        for text in said.tolist()
-        for each in json.loads(text or "[]")
-    ]
-    columns = ("coin_id", "first_day", "last_day")
+@dataclass(frozen=True)
+class Ranges:
+    """Days that cannot be had: the coin, or "*" for all, the first and the last of them, why, and when it was told."""
+
+    coins: Sequence[str]
+    first: Days
+    last: Days
+    why: Sequence[str]
+    told: Days
+
+    @staticmethod
+    def of(runs: Frame, rejects: Frame, engine: Engine) -> Ranges:
+        """Of the plan, as runs say, and of the service, as rejects say; what was told again, as it first was."""
+        found: dict[tuple[str, date, date, str], Any] = {}
+        for about, told in chain(_of_the_plan(runs, engine), _of_the_service(rejects, engine)):
+            found[about] = min(told, found.get(about, told))
+        order = sorted(found)
+        coins, why = [each[0] for each in order], [each[3] for each in order]
+        begins, ends = (np.array([each[place] for each in order], dtype="datetime64[D]") for place in (1, 2))
+        return Ranges(coins, begins, ends, why, np.array([found[each] for each in order], dtype="datetime64[us]"))
+
+    def cover(self, coins: Sequence[str], days: Days, until: Days) -> NDArray[np.bool_]:
+        """Where [coin, day] lies in one that was told until a moment of the day's own."""
+        number = {coin: place for place, coin in enumerate(coins)}
+        told = np.full((max(len(coins), 1), len(days)), _NEVER)
+        begins, ends = np.searchsorted(days, self.first), np.searchsorted(days, self.last, side="right")
+        for coin, begin, end, at in zip(self.coins, begins.tolist(), ends.tolist(), self.told, strict=True):
+            rows = slice(None) if coin == "*" else number.get(coin, slice(0))
+            told[rows, begin:end] = np.minimum(told[rows, begin:end], at)
+        return np.asarray(told <= np.fmin(until, _NEVER - 1))
+
+    def on(self, day: Any, until: Any, since: date) -> list[dict[str, str]]:
+        """Those that cover a day and were told until a moment: coin, since when, but for what lies before `since`, and
+        why.
+        """
+        covering = np.flatnonzero((self.first <= day) & (self.last >= day) & (self.told <= until))
+        begun: dict[tuple[str, str], date] = {}
+        for each in covering.tolist():
+            about = self.coins[each], self.why[each]
+            begun[about] = min(max(self.first[each].item(), since), begun.get(about, day.item()))
+        return [{"coin_id": coin, "since": str(first), "reason": why} for (coin, why), first in sorted(begun.items())]
+
+
+_About = tuple[tuple[str, date, date, str], datetime]
+
+
+def _of_the_plan(runs: Frame, engine: Engine) -> Iterator[_About]:
+    said = arrays(engine, runs.select("unavailable", "fetched_at"))
+    for text, told in zip(said["unavailable"].tolist(), said["fetched_at"].tolist(), strict=True):
+        for each in json.loads(text or "[]"):
+            days = (date.fromisoformat(each[name]) for name in ("from_day", "to_day"))
+            yield (each["coin_id"], *days, each["reason"]), told
+
+
+def _of_the_service(rejects: Frame, engine: Engine) -> Iterator[_About]:
     lacking = rejects.filter((nw.col("rule") == "day_missing") & ~nw.col("coin_id").is_null())
-    rows = arrays(engine, lacking.select(columns), columns)
-    days = zip(*(rows[name].tolist() for name in columns), strict=True)
-    found += [(coin, first, last, "the service has none") for coin, first, last in days if first and last]
-    return _merged(found)
-
-
-def _merged(found: Iterable[Range]) -> list[Range]:
-    merged: list[Range] = []
-    for coin, first, last, why in sorted(found, key=lambda each: (each[0], each[3], each[1], each[2])):
-        before = merged[-1] if merged else None
-        if before and (before[0], before[3]) == (coin, why) and first <= before[2] + timedelta(days=1):
-            merged[-1] = (coin, before[1], max(before[2], last), why)
-        else:
-            merged.append((coin, first, last, why))
-    return merged
-
-
-def cannot(of: Sequence[Range], coins: Sequence[str], days: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where [coin, day] lies in a range."""
-    number = {coin: place for place, coin in enumerate(coins)}
-    inside = np.zeros((max(len(coins), 1), len(days)), dtype=bool)
-    for coin, first, last, _ in of:
-        covered = slice(*np.searchsorted(days, [np.datetime64(first), np.datetime64(last) + _A_DAY]))
-        if coin == "*":
-            inside[:, covered] = True
-        elif coin in number:
-            inside[number[coin], covered] = True
-    return inside
+    rows = arrays(engine, lacking.select("coin_id", "first_day", "last_day", "fetched_at"))
+    days = zip(*(rows[name].tolist() for name in ("coin_id", "first_day", "last_day", "fetched_at")), strict=True)
+    for coin, first, last, at in days:
+        if first and last:
+            yield (coin, first, last, "the service has none"), at
 
 
 def refused(rejects: Frame, tables: Mapping[str, Sequence[str]], engine: Engine) -> Refused:
-    """By silver table and day, how much of what was fetched on the day after was refused, by rule. `tables` names, by
-    endpoint, those that its answers become.
+    """By silver table and day, how much of what was fetched on it was refused, by rule. `tables` names, by endpoint,
+    those that its answers become.
     """
     columns = ("fetched_at", "bronze_object", "rule")
     rows = arrays(engine, rejects.select(columns), columns)
     found: dict[tuple[str, date], dict[str, int]] = {}
-    days = (rows["fetched_at"].astype("datetime64[D]") - _A_DAY).tolist()
+    days = rows["fetched_at"].astype("datetime64[D]").tolist()
     for day, path, rule in zip(days, rows["bronze_object"], rows["rule"], strict=True):
         for name in tables.get(path.split("/")[1], ()):
             of_day = found.setdefault((name, day), {})
@@ -76,10 +102,10 @@ def refused(rejects: Frame, tables: Mapping[str, Sequence[str]], engine: Engine)
 
 
 def asked(runs: Frame, engine: Engine) -> dict[date, tuple[int, int]]:
-    """By day, how many runs asked the service something on the day after, and the credits they used."""
+    """By day, how many runs asked the service something, and the credits they used."""
     rows = arrays(engine, runs.filter(nw.col("calls") > 0).select("fetched_at", "credits"), ("fetched_at",))
     found: dict[date, tuple[int, int]] = {}
-    days = (rows["fetched_at"].astype("datetime64[D]") - _A_DAY).tolist()
+    days = rows["fetched_at"].astype("datetime64[D]").tolist()
     for day, credits in zip(days, np.nan_to_num(rows["credits"].astype(float)).tolist(), strict=True):
         count, used = found.get(day, (0, 0))
         found[day] = (count + 1, used + int(credits))

@@ -124,9 +124,14 @@ class Heard:
     last: Days
 
     @property
+    def on(self) -> Truths:
+        """Whether silver heard of anything on the day."""
+        return ~np.isnat(self.first)
+
+    @property
     def after(self) -> Truths:
-        """Whether silver heard of anything on the day after."""
-        return np.append(~np.isnat(self.first[1:]), False)
+        """Whether it did on the day after."""
+        return np.append(self.on[1:], False)
 
     @property
     def known_at(self) -> Days:

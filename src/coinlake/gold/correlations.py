@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from coinlake.engine import Engine, Frame
 from coinlake.engine.series import arrays, frame_of, typed
 from coinlake.gold.scope import Scope
-from coinlake.table import Column, Date, Float64, Int64, String, Table
+from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table
 
 LARGEST, WINDOWS = 50, (30, 90)
 FLAT = 1e-12
@@ -34,16 +34,20 @@ TABLE = Table(
         "window_days": Column(Int64, "days of returns, up to the month's end", "days", between=(30, 90)),
         "correlation": Column(Float64, "of daily log returns", required=True, between=(-1, 1)),
         "days_known": Column(Int64, "days on which both have a return", "days", True, between=(1, 90)),
+        "survivorship_biased": Column(
+            Boolean, "whether the largest are those of the coins followed now, not of who was there then", required=True
+        ),
     },
     grain="a pair of coins over one window at the end of one month",
     dated_by="month_end",
-    reads=("gold.daily", "gold.indicators"),
+    reads=("gold.daily", "gold.indicators", "gold.market"),
     sorted_by=("month_end", "window_days", "coin_a", "coin_b"),
 )
 LOOKBACK_DAYS = max(WINDOWS)
 COLUMNS = {
     "gold.daily": ("coin_id", "day", "market_cap_usd"),
     "gold.indicators": ("coin_id", "day", "log_return_1d"),
+    "gold.market": ("day", "universe_is_seen"),
 }
 """What is read of wide tables."""
 
@@ -57,14 +61,17 @@ def touched(scope: Scope, source: str) -> Scope:
 
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
     """The pairs at every month's end."""
-    caps, returns = (read[name].select(*columns) for name, columns in COLUMNS.items())
+    caps, returns, market = (read[name].select(*columns) for name, columns in COLUMNS.items())
+    seen = arrays(engine, market, ("day",))
+    seen_on = seen["day"][seen["universe_is_seen"].astype(bool)]
     rows = arrays(engine, caps.join(returns, on=["coin_id", "day"], how="inner"), ("day", "coin_id"))
     made = [pairs for end in _month_ends(rows["day"]) for pairs in at(rows, end)]
     whole = {
-        name: np.concatenate([each[name] for each in made]) if made else typed(column.type, [])
-        for name, column in TABLE.columns.items()
+        name: np.concatenate([each[name] for each in made]) if made else typed(TABLE.columns[name].type, [])
+        for name in TABLE.columns
+        if name != "survivorship_biased"
     }
-    return frame_of(engine, whole)
+    return frame_of(engine, {**whole, "survivorship_biased": ~np.isin(whole["month_end"], seen_on)})
 
 
 def _month_ends(days: NDArray[Any]) -> list[date]:

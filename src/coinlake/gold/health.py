@@ -2,19 +2,20 @@
 odd, and for the tables of gold a verdict, `serve` or `hold`, with its reason.
 
 One row a table and UTC day that had ended when silver last heard of anything (of `silver.runs` how many runs asked the
-service something on the day after, and their credits); the newest row of a table is the verdict on the table. There is
-no clock in here, so a lake that was not fed for a week is as healthy as it was; how old that is, the door tells. Once
-it is fed again, days that stayed empty are held, and `known_at` says when that was. A row rests on the days around its
-own: a day is told of where the table, or `gold.daily`, has a row within the 30 days up to it, or where silver heard of
-anything on the day after.
+service something, and their credits); the newest row of a table is the verdict on the table. There is no clock in
+here, so a lake that was not fed for a week is as healthy as it was; how old that is, the door tells. Once it is fed
+again, days that stayed empty are held, and `known_at` says when that was. A row rests on the days around its own: a day
+is told of where the table, or `gold.daily`, has a row within the 30 days up to it, or where silver heard of anything on
+the day after.
 
 A coin is expected where it had a day within the 30 before, in this table (`gold.indicators`: in `gold.daily`); one that
 is gone for longer is no longer missed. Days that the service does not have, or the plan does not let us fetch, are
-`unavailable` and not missing. A day is held where it has no row, where more than a tenth of its coins (and more than
-one) are missing or jumped, where more than half (and more than one) repeat the day before in price, cap and volume, or
-where a table of gold that it rests on is held. `gold.signals` may be silent on a day, `gold.correlations` is judged at
-months' ends. Of tables without a day (`gold.market_summary`, `gold.backtests`) each day's row says how far they reached
-when it had ended; the newest, whether they do.
+`unavailable` and not missing, where that was told within two hours of when silver first heard of anything after them;
+of days after which it heard nothing for a month, whenever it was. A day is held where it has no row, where more than a
+tenth of its coins (and more than one) are missing or jumped, where more than half (and more than one) repeat the day
+before in price, cap and volume, or where a table of gold that it rests on is held. `gold.signals` may be silent on a
+day, `gold.correlations` is judged at months' ends. Of tables without a day (`gold.market_summary`, `gold.backtests`)
+each day's row says how far they reached when it had ended; the newest, whether they do.
 """
 
 from __future__ import annotations
@@ -103,13 +104,13 @@ TABLE = Table(
             String, "of what cannot be had on the day: coin, since when (within the 30 days before), and why, as JSON"
         ),
         "rejects": Column(
-            Int64, "refused of what was fetched on the day after, below this table", "rejects", True, between=(0, None)
+            Int64, "refused of what was fetched on the day, below this table", "rejects", True, between=(0, None)
         ),
         "rejects_by_rule": Column(String, "the same by rule, as JSON", required=True),
         "outliers": Column(Int64, "rows flagged as jump, spike or zero", "rows", between=(0, None)),
         "stale": Column(Int64, "rows that repeat the one before in everything", "rows", between=(0, None)),
         "credits": Column(
-            Int64, "of `silver.runs`: credits that the runs of the day after used", "credits", between=(0, None)
+            Int64, "of `silver.runs`: credits that the runs of the day used", "credits", between=(0, None)
         ),
         "survivorship_biased": Column(
             Boolean, "whether it rests on a count of the coins followed now, which one may join", required=True
@@ -149,6 +150,8 @@ COIN_BY_COIN = ("silver.prices", DAILY.name, INDICATORS.name)
 """Tables whose days are fetched coin by coin: of them some may be unavailable."""
 COUNT_NO_COINS = (RUNS, "silver.global_market")
 """Tables whose days are the same however many coins are followed."""
+TOLD_WITHIN = np.timedelta64(2, "h")
+"""What cannot be had of a day counts if it was told so soon: a run, or the next, says what it lacks when it ends."""
 MISSING_SHARE, OUTLIER_SHARE, STALE_SHARE, NAMED = 0.1, 0.1, 0.5, 5
 _A_DAY = np.timedelta64(1, "D")
 _NOBODY = np.zeros(1, dtype=bool)
@@ -159,11 +162,11 @@ Row = dict[str, Any]
 # What touches a day --------------------------------------------------------------------------------------------------
 
 _OBSERVED, _FETCHED = "({moment} - interval 1 microsecond)::DATE", "fetched_at::DATE"
-_HEARD = f"min({_FETCHED}) - {MONTH + 1}", f"max({_FETCHED}) - 1"
-"""SQL: the days of which silver may have heard first, or last, by this."""
+_HEARD = f"min({_FETCHED}) - {MONTH + 1}", f"max({_FETCHED})"
+"""SQL: the days of which silver may have heard first, or last, by this, and the one on which it did."""
 _OBSERVATIONS = (
-    f"select '*', least(min({_OBSERVED}), {_HEARD[0]}), greatest(max({_OBSERVED}) + {LOOKBACK_DAYS}, {_HEARD[1]}) "
-    "from changed"
+    f"select '*', least(min({_OBSERVED}) - {MONTH}, {_HEARD[0]}), "
+    f"greatest(max({_OBSERVED}) + {LOOKBACK_DAYS}, {_HEARD[1]}) from changed"
 )
 _FROM, _TO = (
     f"list_transform(json_extract_string(unavailable, '$[*].{day}'), day -> day::DATE)"
@@ -202,24 +205,27 @@ Span = tuple[date, date]
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of the days of a calendar. `ended` are those that had, when silver last heard of anything, and
-    `reaches` how far tables without days do.
+    """What is known of the days of a calendar. `ended` are those that had, when silver last heard of anything, `wanted`
+    those that are to be told of, and `reaches` says how far tables without days do. What cannot be had counts where it
+    was told `until` a moment.
     """
 
     days: NDArray[Any]
     coins: Sequence[str]
     held: Mapping[str, Held]
     reaches: Mapping[str, date | None]
-    ranges: Sequence[absences.Range]
+    ranges: absences.Ranges
+    until: NDArray[Any]
     cannot: Truths
     refused: absences.Refused
     asked: Mapping[date, tuple[int, int]]
     heard: attendance.Heard
     ended: Truths
+    wanted: Truths
 
     @staticmethod
     def of(read: Mapping[str, Frame], engine: Engine, span: Span) -> _Known:
-        """What is read, looked at on as many days as a span rests on; those outside of it have not ended."""
+        """What is read, looked at on as many days as a span rests on."""
         runs, rejects = read[RUNS], read["silver.rejects"]
         dated = {**SILVER, **{table.name: str(table.dated_by) for table in GOLD if table.dated_by}, **UNDATED}
         names, coins = attendance.numbered([read[name] for name in dated if "coin_id" in COLUMNS[name]], engine)
@@ -228,28 +234,36 @@ class _Known:
         moments = attendance.moments({name: read[name] for name in SILVER}, SILVER, (asking, rejects), engine)
         days = _calendar([*(each["day"] for each in found.values()), moments["day"]], span)
         held = {name: attendance.laid(each, len(names), days) for name, each in found.items() if name not in UNDATED}
-        heard, ranges = attendance.heard(moments, days), absences.ranges(runs, rejects, engine)
+        heard, ranges = attendance.heard(moments, days), absences.Ranges.of(runs, rejects, engine)
+        until = np.fmin(heard.known_at + TOLD_WITHIN, np.datetime64(date.max))
         return _Known(
             days=days,
             coins=names,
             held=held,
             reaches={name: max(found[name]["day"].tolist(), default=None) for name in UNDATED},
             ranges=ranges,
-            cannot=absences.cannot(ranges, names, days),
+            until=until,
+            cannot=ranges.cover(names, days, until),
             refused=absences.refused(rejects, ANSWERS, engine),
             asked=absences.asked(runs, engine),
             heard=heard,
-            ended=_ended(days, held, heard) & (days >= np.datetime64(span[0])) & (days <= np.datetime64(span[1])),
+            ended=_ended(days, held, heard),
+            wanted=(days >= np.datetime64(span[0])) & (days <= np.datetime64(span[1])),
         )
 
     def told(self, name: str) -> Sequence[int]:
         """The numbers of the days that are told of a table."""
-        daily = self.held[DAILY.name].any
-        there = self.held[name].any | daily if name in self.held else daily
-        told = self.ended & (within(there, MONTH) | self.heard.after)
-        if name == CORRELATIONS.name:
-            told &= _ends_a_month(self.days)
-        return [int(day) for day in np.flatnonzero(told)]
+        return [int(day) for day in np.flatnonzero(self._known_of(name) & self.wanted)]
+
+    def newest(self, name: str) -> int:
+        """The last day that there is anything to tell of a table, wanted or not; -1 where there is none."""
+        return max(np.flatnonzero(self._known_of(name)).tolist(), default=-1)
+
+    def _known_of(self, name: str) -> Truths:
+        there = self.held[name].any if name in self.held else np.zeros(len(self.days), dtype=bool)
+        there = there | (self.heard.on if name in COUNT_NO_COINS else self.held[DAILY.name].any)
+        known = self.ended & (within(there, MONTH) | self.heard.after)
+        return known & _ends_a_month(self.days) if name == CORRELATIONS.name else known
 
 
 def _calendar(found: Sequence[NDArray[Any]], span: Span) -> NDArray[Any]:
@@ -331,10 +345,10 @@ class _Facts:
 
     def undated(self, name: str) -> Iterator[Row]:
         """How far a table without days reached when a day had ended: as far as it could; the newest, as it does."""
-        told, reaches = self.known.told(name), self.known.reaches[name]
-        for day in told:
+        last, reaches = self.known.newest(name), self.known.reaches[name]
+        for day in self.known.told(name):
             newest = self._could_reach(name, day)
-            if day == told[-1] and newest and _lags(name, reaches, newest):
+            if day == last and newest and _lags(name, reaches, newest):
                 newest = reaches
             yield self.about(name, day, newest)
 
@@ -388,11 +402,9 @@ class _Facts:
         }
 
     def _unavailable(self, day: int) -> str:
-        of_day: date = self.known.days[day].item()
-        begins = of_day - timedelta(days=MONTH)
-        covering = [each for each in self.known.ranges if each[1] <= of_day <= each[2]]
-        told = [{"coin_id": coin, "since": str(max(since, begins)), "reason": why} for coin, since, _, why in covering]
-        return json.dumps(told)
+        known = self.known
+        begins: date = known.days[day].item() - timedelta(days=MONTH)
+        return json.dumps(known.ranges.on(known.days[day], known.until[day], begins))
 
 
 def _lags(name: str, reaches: date | None, could: date) -> bool:

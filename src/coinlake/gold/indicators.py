@@ -101,6 +101,12 @@ TABLE = Table(
             )
             for n in BETAS
         },
+        "survivorship_biased": Column(
+            Boolean,
+            f"whether bitcoin's return is unknown on some of the {max(BETAS)} days: where it is followed from then on, "
+            "beta and correlation are others",
+            required=True,
+        ),
         "sharpe_90d": Column(Float64, "mean over deviation of 90 daily returns, a year"),
         "sortino_90d": Column(Float64, "mean over downside deviation of 90 daily returns, a year; null if none fell"),
         "volume_z_score_30d": Column(Float64, "deviations of the 24-hour volume from its mean of 30 days"),
@@ -413,7 +419,8 @@ def _with_bitcoin(history: _History, bitcoin: Mapping[int, float]) -> Laid:
         of_coin = np.where(pair.squares_x > length * NOISE**2, pair.squares_x, np.nan)
         made[f"beta_btc_{length}d"] = pair.products / of_market
         made[f"correlation_btc_{length}d"] = np.clip(pair.products / np.sqrt(of_market * of_coin), -1.0, 1.0)
-    return made
+    lacks = count(market[:1], history.window(max(BETAS))) < max(BETAS)
+    return {**made, "survivorship_biased": np.broadcast_to(lacks, history.grid.shape)}
 
 
 def _extremes(history: _History) -> Laid:

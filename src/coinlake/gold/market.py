@@ -61,7 +61,7 @@ TABLE = Table(
             Boolean, "whether the universe is who was there then, not who is followed now", required=True
         ),
         "survivorship_biased": Column(
-            Boolean, "whether the universe of the day, or of one of the 365 up to it, was not seen", required=True
+            Boolean, "whether the universe of one of the 365 days up to this one was not seen", required=True
         ),
         "total_market_cap_usd": Column(Float64, "market capitalisation of the universe", "USD", between=(0, None)),
         "total_volume_24h_usd": Column(Float64, "volume of the universe", "USD", between=(0, None)),
@@ -359,7 +359,7 @@ def _of_bitcoin(his: _Days) -> dict[str, Floats]:
 
 def _against_the_year(made: Columns, earlier: Columns) -> dict[str, NDArray[Any]]:
     """The place of what each part rests on among its values of the year up to the day, and the mean of the parts; and
-    whether a day of that year has a universe that was not seen. `earlier` are the rows of the days before.
+    whether one of that year's days has a universe that was not seen. `earlier` are the rows of the days before.
     """
     ranked = {name: np.concatenate([earlier[name], made[name]]) for name in CARRIES}
     mine, day = slice(len(earlier["day"]), None), ranked["day"]
@@ -371,7 +371,7 @@ def _against_the_year(made: Columns, earlier: Columns) -> dict[str, NDArray[Any]
     return {
         **parts,
         "fear_greed": np.where(counts >= PARTS_NEEDED, mean, np.nan),
-        "survivorship_biased": (unseen == 1).any(axis=1),
+        "survivorship_biased": (unseen != 0).any(axis=1),  # a day without a row was not seen either
     }
 
 
