@@ -54,6 +54,8 @@ ASKED: dict[str, Any] = {
     "screen": queries.screen,
     "correlations": partial(queries.correlations, coin_ids=(BTC, ETH), window=90),
     "health": queries.health,
+    "verdicts": queries.verdicts,
+    "held": queries.held,
     "gaps": queries.gaps,
     "coverage": queries.coverage,
     "flags": queries.flags,
@@ -110,7 +112,9 @@ def test_a_column_that_is_not_there_reads_as_null(gold: Gold) -> None:
 def test_a_gold_elsewhere_gives_the_same_as_one_in_a_folder(gold: Gold, monkeypatch: pytest.MonkeyPatch) -> None:
     # what lies in the cloud is read by delta-rs and not by DuckDB; a folder can be read that way too
     other = Gold(gold.root, gold.seen)
-    expected = {name: ask(gold) for name, ask in ASKED.items() if name in {"coins", "coin", "market", "gaps"}}
+    expected = {
+        name: ask(gold) for name, ask in ASKED.items() if name in {"coins", "coin", "market", "gaps", "verdicts"}
+    }
     monkeypatch.setattr(seen, "local_folder", lambda root: None)
     for name, frame in expected.items():
         pd.testing.assert_frame_equal(ASKED[name](other), frame, check_dtype=False)

@@ -228,7 +228,7 @@ def test_compare_draws_the_coins_that_the_link_names(reader: Reader) -> None:
 def test_health_leads_from_a_number_to_its_object_in_bronze(reader: Reader) -> None:
     reader.open("health?on=2026-11-20")
     assert "date=2026-11-20/r-0.jsonl.gz" in reader.page.inner_text(".st-key-card-origin")
-    assert "on hold" in reader.content()
+    assert "Serve" in reader.page.inner_text(".kpis")
 
 
 @EVERY_PAGE

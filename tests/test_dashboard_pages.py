@@ -114,6 +114,21 @@ def test_columns_that_are_not_there_are_missed_and_not_made_up(
 
 
 @every_page
+def test_what_is_on_hold_is_said_once_on_every_page_and_nothing_where_all_serves(
+    name: str, gold: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "on hold" not in said(drawn(opened(name, gold, monkeypatch))).lower()
+    made = goldlake.make(tmp_path, 5, 90)
+    goldlake.hold(made)
+    page = drawn(opened(name, made, monkeypatch))
+    assert [body for each in page.main if "on hold" in (body := getattr(each.proto, "body", ""))] == [
+        '<div class="banner" role="note"><b>On hold, not to be relied on.</b> gold.daily: 2 of 5 coins missing: '
+        "&lt;ada&gt;, sol. What rests on it is on hold too: gold.market.</div>"
+    ]
+    assert name != "health" or ">Hold<" in said(page)
+
+
+@every_page
 def test_one_coin_and_little_history_draw_as_well(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn(opened(name, goldlake.make(tmp_path, 1, 40), monkeypatch))
 

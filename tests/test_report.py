@@ -180,6 +180,32 @@ def test_a_simulated_market_says_so_and_a_real_one_names_coingecko(lake: Lake) -
     assert "Newest finished day: 1 February 2022" in real
 
 
+def test_what_is_on_hold_is_said_above_everything_with_the_reason_it_began_with() -> None:
+    def told(**holds: str) -> str:
+        names = ("daily", "indicators", "market", "backtests")
+        verdicts = {name: ("hold", holds[name]) if name in holds else ("serve", "all 5 coins") for name in names}
+        health = [
+            row(gold_health.TABLE, table_name=f"gold.{name}", verdict=verdict, reason=reason)
+            for name, (verdict, reason) in verdicts.items()
+        ]
+        silver = row(gold_health.TABLE, table_name="silver.prices")
+        banners = page(replace(ROWS, health=[silver, *reversed(health)])).split("<header>")[0].split("<body>")[1]
+        return "".join(Page(banners).words).strip()
+
+    assert told() == ""
+    assert told(backtests="it reaches to 2021-12-31 only") == (
+        "On hold, not to be relied on. gold.backtests: it reaches to 2021-12-31 only."
+    )
+    rests = {"indicators": "gold.daily is held; 2 of 5 coins missing: ada, sol", "market": "gold.daily is held"}
+    assert told(daily="2 of 5 coins missing: ada, sol", **rests) == (
+        "On hold, not to be relied on. gold.daily: 2 of 5 coins missing: ada, sol. "
+        "What rests on it is on hold too: gold.indicators and gold.market."
+    )
+    assert told(daily="no row in 30 days", backtests="no month has ended yet") == (
+        "On hold, not to be relied on. gold.daily: no row in 30 days. gold.backtests: no month has ended yet."
+    )
+
+
 def test_a_signal_without_evidence_is_grey_and_gives_no_order() -> None:
     weak = replace(
         ROWS, signals=[event()], verdicts={("mean_reversion", "*"): verdict(False, "no evidence of an edge")}

@@ -187,6 +187,16 @@ def test_a_price_has_digits_again_for_a_month_after_each_that_has_them() -> None
     assert not Days(table(3, close_usd=[100.0, 11.0, 0.01])).is_coarse.any()
 
 
+def test_a_price_that_was_cut_off_is_known_in_float32_as_well() -> None:
+    two_digits = np.array([n * 10.0**-e for e in (5, 6, 7, 8, 9) for n in range(10, 100)])
+    narrowed = two_digits.astype(np.float32).astype(np.float64)
+    assert (np.float64(np.float32(9e-06)), (narrowed != two_digits).all()) == (9.000000318337698e-06, True)
+    assert Days(table(len(narrowed), close_usd=narrowed)).is_coarse.all()
+    three_digits = np.array([n * 10.0**-e for e in (6, 7, 8, 9, 10) for n in range(101, 1000) if n % 10])
+    closes = three_digits.astype(np.float32).astype(np.float64)
+    assert not Days(table(len(closes), close_usd=closes)).is_coarse.any()
+
+
 def test_a_second_high_within_a_month_fires_nothing_and_one_after_it_does() -> None:
     close = np.full(60, 9.0)
     close[[1, 20, 55]] = (11.0, 12.0, 13.0)

@@ -68,7 +68,8 @@ def _page(name: str, pages: Mapping[str, StreamlitPage]) -> None:
 
 
 def _drawn(name: str, root: str, gold: Gold, pages: Mapping[str, StreamlitPage]) -> None:
-    coins = gold.remember(queries.coins)  # what cannot be read shows here, before anything is drawn
+    gold.remember(queries.held)  # what cannot be read shows here, before anything is drawn
+    coins = gold.remember(queries.coins)
     _head(PAGES[name][0], root, gold)
     if coins.empty:
         st.info("Gold is there, but it has no coin yet. Run `coinlake analyze` once silver has a finished day.")

@@ -138,12 +138,14 @@ _SHEET = """
 
 
 def banner(gold: Gold) -> None:
-    """Above everything: that a simulated market is one."""
+    """Above everything: that a simulated market is one, and what is on hold."""
     if gold.remember(queries.is_simulated):
         st.html(
             '<div class="banner" role="note"><b>Simulated market.</b> Every coin, price and signal here is made up by '
             "coinlake's own simulator. Nothing of it is real.</div>"
         )
+    if held := gold.remember(queries.held):
+        st.html(f'<div class="banner" role="note"><b>On hold, not to be relied on.</b> {escape(held)}</div>')
 
 
 def footer(gold: Gold) -> None:

@@ -15,6 +15,7 @@ from coinlake.dashboard.lab import columns
 from coinlake.duck import quoted
 from coinlake.gold import odds as measure
 from coinlake.gold.field import Field
+from coinlake.gold.holds import NEWEST, on_hold
 from coinlake.ids import BITCOINS, SIMULATED
 
 if TYPE_CHECKING:
@@ -441,6 +442,23 @@ def health(gold: Gold) -> pd.DataFrame:
     needed = {"day", "table_name", "verdict", "reason"}
     columns = sorted(needed | set(gold.columns("health")) - {"year"})
     return gold.ask("select * from health order by day desc, table_name", health=Part("health", columns))
+
+
+def verdicts(gold: Gold, days: int = 62) -> pd.DataFrame:
+    """The verdict on each table of gold, with its reason: that of its newest row, which may be of a month's end."""
+    until = gold.remember(last_day)
+    where = f"day > date '{until}' - {days}" if until else "true"
+    return gold.ask(
+        f"newest as ({NEWEST}) select table_name, verdict, coalesce(reason, '') as reason from newest "
+        "where verdict is not null",
+        health=Part("health", ["table_name", "day", "verdict", "reason"], where),
+    )
+
+
+def held(gold: Gold) -> str:
+    """The sentence on the tables of gold that are on hold (`coinlake.gold.holds`); empty where none is."""
+    rows = gold.remember(verdicts)
+    return on_hold(dict(rows.loc[rows["verdict"] == "hold", ["table_name", "reason"]].itertuples(index=False)))
 
 
 def gaps(gold: Gold) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from coinlake.report.rows import READS, read
 __all__ = ["FORM", "NAME", "READS", "report"]
 
 NAME = "report.html"
-FORM = 3
+FORM = 4
 """Raised when the page looks different: reports of an older form are written anew."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from coinlake.gold.holds import on_hold
 from coinlake.ids import SIMULATED
 from coinlake.report import words
 from coinlake.report.coins import coins, health
@@ -36,7 +37,7 @@ def page(rows: Rows) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,">'
         f"<title>{escape(title)} · coinlake</title><style>{STYLE}</style></head><body>\n"
-        + words.bound(f"{_banner(rows)}{_head(rows, title)}\n<main>\n{body}\n{_foot(rows)}\n</main>\n")
+        + words.bound(f"{_banners(rows)}{_head(rows, title)}\n<main>\n{body}\n{_foot(rows)}\n</main>\n")
         + f"<script>{_AGE}</script></body></html>\n"
     )
 
@@ -52,9 +53,12 @@ def is_simulated(rows: Rows) -> bool:
     return any(str(coin_id).startswith(SIMULATED) for coin_id in ids)
 
 
-def _banner(rows: Rows) -> str:
-    told = "A simulated market: no coin, price or signal on this page is real."
-    return f'<div class="banner" role="note">{told}</div>' if is_simulated(rows) else ""
+def _banners(rows: Rows) -> str:
+    """Above everything: what must be known before any of it is believed."""
+    told = ["A simulated market: no coin, price or signal on this page is real."] if is_simulated(rows) else []
+    if held := on_hold({row["table_name"]: row["reason"] for row in rows.health if row["verdict"] == "hold"}):
+        told.append(f"On hold, not to be relied on. {held}")
+    return "".join(f'<div class="banner" role="note">{escape(each)}</div>' for each in told)
 
 
 def _head(rows: Rows, title: str) -> str:

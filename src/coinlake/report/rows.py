@@ -11,6 +11,7 @@ import duckdb
 
 from coinlake import catalog
 from coinlake.duck import connect
+from coinlake.gold.holds import NEWEST
 from coinlake.lake import Lake
 from coinlake.report import chances
 from coinlake.report.chances import Odds, Rose
@@ -112,4 +113,4 @@ select
 
 def _health(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """The newest row of each table in `gold.health`."""
-    return _rows(con, "from health qualify row_number() over (partition by table_name order by day desc) = 1")
+    return _rows(con, NEWEST)

@@ -20,7 +20,9 @@ h1{font:600 clamp(28px,4.4vw,44px)/1.12 var(--serif);letter-spacing:-.01em;margi
 h2{font:600 22px/1.2 var(--serif);margin:0 0 4px}
 section{border-top:1px solid var(--rule);padding-top:22px;margin-top:30px}
 section>.fine{max-width:92ch;text-wrap:pretty;margin-bottom:14px}
-.banner{background:var(--warnbed);color:var(--warn);padding:10px 24px;font-weight:600;text-align:center;font-size:14px}
+.banner{background:var(--warnbed);color:var(--warn);padding:10px 24px;font-weight:600;text-align:center;font-size:14px;
+overflow-wrap:anywhere;text-wrap:pretty}
+.banner+.banner{border-top:1px solid var(--paper)}
 .up{color:var(--up)}.down{color:var(--down)}.none,.flat{color:var(--faint)}
 .cards{display:grid;gap:12px;grid-template-columns:repeat(4,1fr)}
 .two{display:grid;gap:12px;grid-template-columns:1fr 1fr}

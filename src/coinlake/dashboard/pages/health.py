@@ -18,8 +18,6 @@ def show(page: Page) -> None:
     parts.strip(_numbers(page, health, gaps, seen))
     if health.empty:
         parts.missing("health", "Freshness, rejects, runs and credits")
-    else:
-        _verdicts(health)
     left, right = st.columns(2)
     with left, parts.card("coverage"):
         parts.title("Coins with a close")
@@ -60,12 +58,12 @@ def _numbers(page: Page, health: pd.DataFrame, gaps: pd.DataFrame, seen: pd.Data
     ended = page.last_day
     now = datetime.now(UTC)
     behind = (now.date() - ended).days - 1 if ended else None
-    verdict = _newest_verdict(health)
+    verdict = "Hold" if page.ask(queries.held) else "Serve" if len(page.ask(queries.verdicts)) else formats.MISSING
     missing = int(gaps["days"].sum()) if len(gaps) else 0
     rejects, runs = _recent(health, "rejects"), _of_runs(health, "rows")
     coins = seen["coins"].iloc[-1] if len(seen) else None
     return [
-        Kpi("Verdict", {"serve": "Serve", "hold": "Hold"}.get(verdict, formats.MISSING), "is it fit to be used?"),
+        Kpi("Verdict", verdict, "is it fit to be used?"),
         Kpi("Last finished day", formats.day(ended), "" if not behind else f"{behind} days behind"),
         Kpi("Coins with that day", formats.count(coins), f"of {formats.count(len(page.ask(queries.coins)))}"),
         Kpi("Days missing", formats.count(missing), f"in {len(gaps):,} gaps"),
@@ -91,24 +89,6 @@ def _of_runs(health: pd.DataFrame, column: str) -> float | None:
     if "table_name" not in health:
         return None
     return _recent(health[health["table_name"] == "silver.runs"], column)
-
-
-def _newest_verdict(health: pd.DataFrame) -> str:
-    if not {"verdict", "day"} <= set(health.columns) or health.empty:
-        return ""
-    newest = health[(health["day"] == health["day"].max()) & health["verdict"].notna()]
-    if newest.empty:
-        return ""
-    return "hold" if (newest["verdict"] == "hold").any() else "serve"
-
-
-def _verdicts(health: pd.DataFrame) -> None:
-    """Why gold is held back, where it is."""
-    if _newest_verdict(health) != "hold":
-        return
-    newest = health[(health["day"] == health["day"].max()) & (health["verdict"] == "hold")]
-    for table, reason in newest[["table_name", "reason"]].itertuples(index=False):
-        st.warning(f"`{table}` is on hold: {reason}")
 
 
 def _tables(page: Page) -> None:

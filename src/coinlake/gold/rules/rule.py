@@ -25,6 +25,9 @@ round trip costs. Pegs stay below it, other coins above: the calmest month of bi
 TINY, DIGITS, COARSE_FOR = 1e-3, 2, 30
 """A price under so many dollars with so few digits on each of so many days was cut off by its source, as files with six
 decimals do: half of its returns are zero, and the others are the rounding."""
+NARROWED = 1e-5
+"""How far two digits, as a number up to 99, may lie from a whole one. Sources that keep float32 hold 9e-6 as
+9.000000318337698e-06: it errs by up to 6e-8 of a price, which is 6e-6 of 99. A third digit is 0.1 away."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Days:
         close = self["close_usd"]
         with np.errstate(divide="ignore", invalid="ignore"):
             shown = close / 10.0 ** (np.floor(np.log10(close)) - (DIGITS - 1))
-        coarse = (close < TINY) & (np.abs(shown - np.round(shown)) < 1e-6)
+        coarse = (close < TINY) & (np.abs(shown - np.round(shown)) < NARROWED)
         return np.asarray(coarse & self.none_within(~coarse, COARSE_FOR - 1))
 
     def before(self, values: NDArray[Any]) -> Floats:
