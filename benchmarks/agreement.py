@@ -36,7 +36,7 @@ def made_of(daily: Columns) -> Columns:
     dtypes: dict[str, Any] = {"day": "datetime64[D]", "peak_day": "datetime64[D]", "peak_usd": float}
     nothing = {name: np.array([], dtype=dtypes.get(name, object)) for name in indicators.CARRIES}
     read = {"gold.daily": frame_of(duck, daily), ITSELF: frame_of(duck, nothing)}
-    made = arrays(duck, indicators.build(read, (), duck), ("coin_id", "day"))
+    made = arrays(duck, duck.frame(indicators.build(read, (), duck)), ("coin_id", "day"))
     order = np.lexsort((daily["day"], daily["coin_id"].astype(str)))
     given = {name: daily[name][order] for name in ("high_usd", "low_usd", "volume_24h_usd")}
     return {**made, **given, BITCOIN: _bitcoins(made)}

@@ -48,18 +48,14 @@ def gold_of(daily: Columns) -> Made:
     own = {name: np.array([], dtype=nothing.get(name, object)) for name in indicators.CARRIES}
     read = {"gold.daily": frame_of(duck, daily), ITSELF: frame_of(duck, own)}
     read["silver.markets"] = frame_of(duck, _NO_LISTS)
-    read["gold.indicators"] = _held(duck, indicators.build(read, (), duck))
-    read["gold.signals"] = _held(duck, signals.build(read, (), duck))
+    read["gold.indicators"] = duck.frame(indicators.build(read, (), duck))
+    read["gold.signals"] = duck.frame(signals.build(read, (), duck))
     found = backtests.build(read, (), duck)
     return Made(
         arrays(duck, read["gold.indicators"], ("coin_id", "day")),
         arrays(duck, read["gold.signals"], ("coin_id", "day", "rule")),
         arrays(duck, found, ("rule", "coin_id")),
     )
-
-
-def _held(duck: Any, frame: Any) -> Any:
-    return duck.frame(duck.arrow(frame))
 
 
 # The page ------------------------------------------------------------------------------------------------------------

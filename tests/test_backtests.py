@@ -264,7 +264,7 @@ def built(daily: Columns, on: str = "duckdb", **options: float) -> Any:
         "gold.indicators": frame_of(runs_on, indicators_of(daily, on=on)),
         "silver.markets": frame_of(runs_on, nobody),
     }
-    read["gold.signals"] = runs_on.frame(runs_on.arrow(signals.build(read, (), runs_on)))
+    read["gold.signals"] = runs_on.frame(signals.build(read, (), runs_on))
     return runs_on.arrow(backtests.build(read, (), runs_on, **options))
 
 

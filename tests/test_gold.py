@@ -122,7 +122,7 @@ def built(observed: Sequence[Row], on: str = "duckdb", sources: Sequence[str] = 
     read = {}
     for table in (PRICES, MARKETS, CANDLES):
         rows = runs_on.frame(arrow(table, [row for row in observed if _table_of(row) is table]))
-        read[table.name] = runs_on.frame(runs_on.arrow(current(table, rows)))
+        read[table.name] = current(table, rows, runs_on)
     return dicts(runs_on.arrow(catalog.entries()["gold.daily"].module.build(read, sources, runs_on)))
 
 

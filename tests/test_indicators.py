@@ -64,7 +64,7 @@ def made(*coins: Columns, on: str = "duckdb") -> Columns:
     runs_on = engine(on)
     nothing = {name: np.array([], dtype=_DTYPES.get(name, object)) for name in indicators.CARRIES}
     read = {"gold.daily": frame_of(runs_on, together(*coins)), ITSELF: frame_of(runs_on, nothing)}
-    return arrays(runs_on, indicators.build(read, (), runs_on), ("coin_id", "day"))
+    return arrays(runs_on, runs_on.frame(indicators.build(read, (), runs_on)), ("coin_id", "day"))
 
 
 _DTYPES: dict[str, Any] = {"day": "datetime64[D]", "peak_day": "datetime64[D]", "peak_usd": float}

@@ -54,7 +54,7 @@ def made(daily: dict[str, NDArray[Any]], ranks: list[tuple[str, int, float]] | N
         "silver.global_market": duck.frame(_moments({"observed_at": np.array([], dtype=np.int64), **whole})),
         ITSELF: frame_of(duck, {name: np.array([], dtype=_DTYPES.get(name, float)) for name in market.CARRIES}),
     }
-    return arrays(duck, market.build(read, (), duck), ("day",))
+    return arrays(duck, duck.frame(market.build(read, (), duck)), ("day",))
 
 
 _DTYPES: dict[str, Any] = {"day": "datetime64[D]", "universe_is_seen": bool}

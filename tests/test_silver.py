@@ -498,7 +498,7 @@ def newest(table: Any, rows: Any, on: str) -> list[Row]:
     """The current view, in the order of its key."""
     runs_on = engine(on)
     con = connect()
-    given = runs_on.arrow(current(table, runs_on.frame(rows))).__arrow_c_stream__()  # noqa: F841 - DuckDB finds it
+    given = runs_on.arrow(current(table, runs_on.frame(rows), runs_on)).__arrow_c_stream__()  # noqa: F841 - DuckDB finds it
     return sorted(_dicts(con.sql("select * from given")), key=lambda row: [str(row[name]) for name in table.key])
 
 

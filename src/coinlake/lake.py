@@ -122,7 +122,7 @@ class _Checked:
 
     def __init__(self, table: Table, pieces: Iterable[Piece], con: Callable[[], duckdb.DuckDBPyConnection]) -> None:
         self.count, self.failure = 0, None
-        kept = (contract.kept(con(), table, each.rows, "rows_kept", each.where) for each in pieces)
+        kept = (contract.checked(con(), table, each.rows, "rows_kept", each.where) for each in pieces)
         self._first, self._others = next(kept), kept
 
     failure: BaseException | None
@@ -470,17 +470,26 @@ class Lake:
         """Make a table's rows known to a connection as `name`: over the Parquet files themselves where they are local
         (so that filters reach them), else as a copy.
         """
+        if sql := self.scan(table, where=where):
+            con.execute(f"create {'' if '.' in name else 'temp '}view {name} as {sql}")
+        else:
+            bring(con, self.read(table, where=where), name)
+
+    def scan(self, table: Table, columns: Collection[str] | None = None, where: str = "true") -> str:
+        """The same rows as `read` has, as SQL over the Parquet files themselves, which reads them as often as it is
+        asked; nothing where they are not local, or there are none.
+        """
         delta = self.reading(table)
         files = [unquote(uri) for uri in delta.file_uris()] if delta and local_folder(self.uri(table)) else []
         if not files or delta is None:
-            bring(con, self.read(table, where=where), name)
-            return
+            return ""
         stored = {column.name for column in delta.schema().fields}
         listed = ", ".join(quoted(each) for each in files)
-        select = contract.typed(table, [column for column in table.columns if column in stored])
-        con.execute(
-            f"create {'' if '.' in name else 'temp '}view {name} as select {select} from "
-            f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false) where {where}"
+        wanted = [name for name in table.columns if columns is None or name in columns]
+        select = contract.typed(table, [name for name in wanted if name in stored], wanted)
+        return (
+            f"select {select} from read_parquet([{listed}], union_by_name = true, "
+            f"hive_partitioning = {str(bool(table.dated_by)).lower()}) where {where}"
         )
 
     def append(self, table: Table, data: Any, objects: Collection[str]) -> int:

@@ -86,7 +86,7 @@ def rows(
     if not table.is_observations:
         return lake.read(table) if as_of is None else gold_as_of(lake, table, engine, sources, as_of, options)
     observations = lake.read(table, where=known_at(as_of))
-    return engine.arrow(current(table, engine.frame(observations))) if only_current else observations
+    return engine.arrow(current(table, engine.frame(observations), engine)) if only_current else observations
 
 
 def gold_as_of(

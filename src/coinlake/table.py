@@ -95,6 +95,11 @@ class Table:
         """The columns that are neither key nor provenance."""
         return tuple(name for name in self.columns if name not in {*self.key, *PROVENANCE})
 
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """The columns that are whole numbers."""
+        return tuple(name for name, column in self.columns.items() if column.type is Type.INT64)
+
     def required(self, name: str) -> bool:
         """Whether a column may never be null."""
         return name in self.key or self.columns[name].required

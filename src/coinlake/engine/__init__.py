@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import duckdb
 import narwhals as nw
+from arro3.core import Table as Rows
 
 Frame = nw.LazyFrame[Any]
 Task = TypeVar("Task")
@@ -57,6 +58,14 @@ class Engine(Protocol):
 
     def arrow(self, frame: Frame) -> Any:
         """The rows of a frame, as something that gives an Arrow stream."""
+        ...
+
+    def scan(self, sql: str) -> Frame:
+        """A frame over what SQL reads of files, read anew for everything that is made of it, and no more than that."""
+        ...
+
+    def rows(self, frame: Frame) -> Rows:
+        """The rows of a frame, in memory."""
         ...
 
     def held(self, frame: Frame) -> Frame:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from coinlake.engine import Frame
+from coinlake.engine import Engine, Frame
+from coinlake.engine.series import is_empty
 from coinlake.table import ORDER, Table
 
 
-def current(table: Table, observations: Frame) -> Frame:
-    """One row a key. A value that the newest answer left open keeps what an older one said; where it came from
-    (`fetched_at`, `bronze_object`, `line`) is of the newest row.
+def current(table: Table, observations: Frame, engine: Engine) -> Frame:
+    """One row a key, computed. A value that the newest answer left open keeps what an older one said; where it came
+    from (`fetched_at`, `bronze_object`, `line`) is of the newest row.
+
+    Of most keys of a history there is but one row, and nothing to choose.
     """
+    key = list(table.key)
+    again = engine.held(observations.group_by(*key).agg(_of=nw.len()).filter(nw.col("_of") > 1).select(*key))
+    if is_empty(engine, again):
+        return observations
+    alone = observations.join(again, on=key, how="anti").select(*table.columns)
+    return engine.held(nw.concat([alone, _newest(table, observations.join(again, on=key, how="semi"))], how="vertical"))
+
+
+def _newest(table: Table, observations: Frame) -> Frame:
     key, order = list(table.key), list(ORDER)
     known = [
         nw.col(name).fill_null(strategy="forward").over(*key, order_by=order)

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import narwhals as nw
+from arro3.core import Table as Rows
 
 from coinlake.duck import bring, connect
 from coinlake.engine import Cluster, Frame
@@ -51,6 +52,15 @@ class DuckEngine:
     def _table(self, name: str) -> duckdb.DuckDBPyRelation:
         self._own.append(self._con.table(name))
         return self._own[-1]
+
+    def scan(self, sql: str) -> Frame:
+        """A frame that holds nothing."""
+        frame: Frame = nw.from_native(self._con.sql(sql)).lazy()
+        return frame
+
+    def rows(self, frame: Frame) -> Rows:
+        """The frame's rows, which no table holds besides."""
+        return Rows.from_arrow(self.relation(frame))
 
     def held(self, frame: Frame) -> Frame:
         """The frame as a table."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,15 +29,27 @@ class Grid:
         """[series, day]."""
         return len(self.starts), self.days
 
+    @property
+    def is_full(self) -> bool:
+        """Whether every day of every series has a row: the rows then lie as they are laid out."""
+        return len(self.series) == len(self.starts) * self.days
+
     def lay(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Values of rows as [series, day]; NaN where a day has no row."""
+        if self.is_full:
+            return values.astype(float).reshape(self.shape)
         laid = np.full(self.shape, np.nan)
         laid[self.series, self.place] = values
         return laid
 
     def rows(self, laid: NDArray[Any]) -> NDArray[Any]:
         """Values of [series, day] as those of the rows."""
-        return laid[self.series, self.place]
+        flat = np.ravel(laid)
+        return flat if self.is_full else flat[self._at]
+
+    @cached_property
+    def _at(self) -> NDArray[np.int64]:
+        return self.series * self.days + self.place
 
 
 def blocks(columns: Mapping[str, NDArray[Any]], by: tuple[str, ...], day: str = "day") -> Iterator[tuple[slice, Grid]]:

@@ -8,6 +8,7 @@ import duckdb
 import narwhals as nw
 import pandas as pd
 import pyarrow as pa
+from arro3.core import Table as Rows
 
 from coinlake.duck import bring, connect
 from coinlake.engine import Cluster, Frame
@@ -36,6 +37,14 @@ class PandasEngine:
     def arrow(self, frame: Frame) -> Any:
         """The rows as an Arrow table."""
         return pa.Table.from_pandas(frame.collect().to_native(), preserve_index=False)
+
+    def scan(self, sql: str) -> Frame:
+        """A frame over the rows, in memory."""
+        return self.frame(connect().sql(sql))
+
+    def rows(self, frame: Frame) -> Rows:
+        """The rows as those of every engine."""
+        return Rows.from_arrow(self.arrow(frame))
 
     def held(self, frame: Frame) -> Frame:
         """The frame as data frame, with the types it has."""

@@ -7,12 +7,12 @@ back from a kernel as NaN is null in the frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
 import numpy as np
-from arro3.core import Array, DataType, Table
+from arro3.core import Array, ChunkedArray, DataType, Table
 from duckdb import DuckDBPyRelation
 from numpy.typing import NDArray
 
@@ -37,6 +37,11 @@ def columns(rows: DuckDBPyRelation, order: Sequence[str]) -> dict[str, NDArray[A
     chosen = rows.project(select)
     found: dict[str, Any] = (chosen.order(", ".join(order)) if order else chosen).fetchnumpy()
     return {name: _plain(column, types[name]) for name, column in found.items()}
+
+
+def is_empty(engine: Engine, frame: Frame) -> bool:
+    """Whether a frame has no rows."""
+    return not engine.relation(frame).limit(1).fetchall()
 
 
 def by_coin(engine: Engine, frame: Frame, order: str, kernel: Kernel) -> Frame:
@@ -72,12 +77,20 @@ def means(engine: Engine, frame: Frame, by: Sequence[str], value: str) -> Frame:
 
 def frame_of(engine: Engine, columns: Arrays) -> Frame:
     """A frame of arrays; NaN and NaT become null."""
-    given: dict[str, Any] = {name: _arrow(column) for name, column in columns.items()}
-    select = ", ".join(
-        f'case when not isnan("{name}") then "{name}" end as "{name}"' if column.dtype.kind == "f" else f'"{name}"'
-        for name, column in columns.items()
-    )
-    return engine.frame(Table.from_pydict(given), select)
+    return engine.frame(rows_of(columns))
+
+
+def rows_of(columns: Arrays, whole: Collection[str] = ()) -> Table:
+    """Arrays as rows that wait for nobody to compute them; NaN and NaT become null. Those named are whole numbers,
+    though some that are unknown may have made floats of them.
+    """
+    made: dict[str, Any] = {name: _arrow(column) for name, column in columns.items()}
+    return Table.from_pydict(made | {name: made[name].cast(DataType.int64()) for name in whole})
+
+
+def together(rows: Sequence[Table]) -> Table:
+    """Rows one after the other, none of them copied."""
+    return Table.from_batches([batch for each in rows for batch in each.to_batches()], schema=rows[0].schema)
 
 
 def typed(kind: Type, values: Sequence[Any]) -> NDArray[Any]:
@@ -97,25 +110,37 @@ _EXACT: Mapping[Type, Any] = {Int64: np.int64, Boolean: np.bool_}
 
 
 def _arrow(column: NDArray[Any]) -> Array:
-    if column.dtype.kind == "M":
-        is_moment = np.datetime_data(column.dtype)[0] == "us"
-        return _moments(column) if is_moment else _dates(column.astype("datetime64[D]"))
     if column.dtype.kind in "OU":
-        return Array([None if value is None else str(value) for value in column], type=DataType.utf8())
-    return Array.from_numpy(np.ascontiguousarray(column))
+        return _texts(column)
+    if column.dtype.kind == "M":
+        return _moments(column) if np.datetime_data(column.dtype)[0] == "us" else _days(column.astype("datetime64[D]"))
+    return _with_nulls(column, np.isnan(column) if column.dtype.kind == "f" else None)
 
 
-def _dates(days: NDArray[Any]) -> Array:
-    numbers = days.astype(np.int64).astype(np.int32)
-    if not np.isnat(days).any():
-        return Array.from_numpy(numbers).cast(DataType.date32())
-    known = [None if unknown else number for number, unknown in zip(numbers.tolist(), np.isnat(days), strict=True)]
-    return Array(known, type=DataType.int32()).cast(DataType.date32())
+def _with_nulls(numbers: NDArray[Any], unknown: NDArray[np.bool_] | None) -> Array:
+    """Numbers, and null where they are unknown: there, what is taken is the one null after their end."""
+    known = Array.from_numpy(np.ascontiguousarray(numbers))
+    if unknown is None or not unknown.any():
+        return known
+    ended = ChunkedArray([known, Array([None], type=known.type)]).combine_chunks()
+    place = np.arange(len(numbers), dtype=np.uint32)
+    return ended.take(Array.from_numpy(np.where(unknown, np.uint32(len(numbers)), place)))
+
+
+def _texts(column: NDArray[Any]) -> Array:
+    """Texts, of which neighbours are often the same one."""
+    begins = np.r_[True, column[1:] != column[:-1]][: len(column)]
+    each = [None if text is None else str(text) for text in column[begins]]
+    number = (np.cumsum(begins) - 1).astype(np.uint32)
+    return Array(each, type=DataType.utf8()).take(Array.from_numpy(number))
 
 
 def _moments(moments: NDArray[Any]) -> Array:
-    known = [None if unknown else n for n, unknown in zip(moments.astype(int).tolist(), np.isnat(moments), strict=True)]
-    return Array(known, type=DataType.int64()).cast(DataType.timestamp("us", tz="UTC"))
+    return _with_nulls(moments.astype(np.int64), np.isnat(moments)).cast(DataType.timestamp("us", tz="UTC"))
+
+
+def _days(days: NDArray[Any]) -> Array:
+    return _with_nulls(days.astype(np.int64).astype(np.int32), np.isnat(days)).cast(DataType.date32())
 
 
 _READ_AS = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMP"}

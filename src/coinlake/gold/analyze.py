@@ -21,7 +21,7 @@ from coinlake.engine import Cluster, Engine, Frame, Told, untold
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
 from coinlake.errors import ConflictError
-from coinlake.gold.blocks import DAYS, EVERYTHING, blocks, rows_at_once
+from coinlake.gold.blocks import DAYS, EVERYTHING, blocks, values_at_once
 from coinlake.gold.scope import BEGIN, END, EVERY, Scope
 from coinlake.lake import Changes, Lake, Piece, Staged
 from coinlake.table import Table
@@ -33,7 +33,7 @@ WHOLE = "whole"
 ITSELF = "itself"
 """Name under which a definition finds its own earlier rows."""
 
-Build = Callable[..., Frame]
+Build = Callable[..., Frame | ArrowTable]
 """From the tables read (by name), the order of sources and the engine, with options by keyword, to the rows."""
 
 
@@ -148,10 +148,12 @@ def make(
     as_of: datetime | None = None,
     made: Mapping[str, Any] | None = None,
     before: Any = None,
+    whole: bool = False,
 ) -> Any:
     """The table's rows, from what the lake holds, as something that gives an Arrow stream again and again: all of
     them, at least those of a scope, or as they were known at a moment.
 
+    Where the `whole` table is made, its files are read as they lie, else those alone that hold what is asked for.
     `made` gives gold tables that were computed already (as Arrow streams), to be read instead of the lake's, and
     `before` the table's own earlier rows.
     """
@@ -164,13 +166,16 @@ def make(
             read[source.name] = engine.frame(made[source.name])
         else:
             columns = definition.columns.get(source.name)
-            rows = engine.frame(lake.read(source, columns, _where(source, definition, reading, as_of)))
+            where = _where(source, definition, reading, as_of)
+            sql = lake.scan(source, columns, where) if whole else ""
+            rows = engine.scan(sql) if sql else engine.frame(lake.read(source, columns, where))
             is_current = not source.is_observations or definition.as_observed
-            read[source.name] = rows if is_current else engine.held(current(source, rows))
+            read[source.name] = rows if is_current else current(source, rows, engine)
     if definition.carries:
         read[ITSELF] = engine.frame(before)
     span = {"span": (scope.first, scope.last)} if scope and definition.takes_span else {}
-    return engine.arrow(definition.build(read, sources, engine, **span))
+    built = definition.build(read, sources, engine, **span)
+    return built if isinstance(built, ArrowTable) else engine.rows(built)
 
 
 def _made_anew(
@@ -200,8 +205,8 @@ def _parts(lake: Lake, definition: Definition, memory: int, cluster: Cluster | N
     """Scopes that fit into memory one by one."""
     if not definition.blocks:
         return [EVERYTHING]
-    columns = len(definition.table.columns) + sum(_columns_read(definition, source) for source in definition.reads)
-    return blocks(lake, definition.reads, definition.blocks, rows_at_once(memory, columns), cluster)
+    reads = {source: _values(definition, source) for source in definition.reads}
+    return blocks(lake, reads, definition.blocks, values_at_once(memory, reads), cluster)
 
 
 def _staged(lake: Lake, definition: Definition, sources: Sequence[str], parts: Sequence[Scope]) -> Staged:
@@ -215,20 +220,23 @@ def _pieces(
 ) -> Iterator[Piece]:
     """Parts of a table, one after the other."""
     if list(parts) == [EVERYTHING]:
-        yield Piece(make(lake, definition, engine, sources))
+        yield Piece(make(lake, definition, engine, sources, whole=True))
         return
     before = ArrowTable.from_arrow(lake.read(definition.table, definition.carries or None, "false"))
     for number, scope in enumerate(parts):
         told(number, len(parts))
-        rows = make(lake, definition, engine.another(), sources, scope, before=before)
+        rows = make(lake, definition, engine.another(), sources, scope, before=before, whole=True)
         piece = Piece(rows, scope.predicate(str(definition.table.dated_by)))
         if definition.carries and definition.blocks == DAYS:
             before = _carried(definition, before, piece)
         yield piece
 
 
-def _columns_read(definition: Definition, source: Table) -> int:
-    return len(definition.columns.get(source.name, source.columns))
+def _values(definition: Definition, source: Table) -> int:
+    """How many values a row of a source comes to: those that are read, and of a row by coin those that are made."""
+    is_of_coins = "coin_id" in source.columns and "coin_id" in definition.table.key
+    made = len(definition.table.columns) if is_of_coins else 0
+    return len(definition.columns.get(source.name, source.columns)) + made
 
 
 def _carried(definition: Definition, before: Any, piece: Piece) -> ArrowTable:

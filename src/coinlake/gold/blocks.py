@@ -4,10 +4,9 @@ scope like that of a day's work, and together they are the whole table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from coinlake.contract import PARTITION
@@ -24,9 +23,9 @@ few days before.
 BYTES_A_VALUE = 8
 LEAST_ROWS = 20_000
 """Rows that are worked on at once in however little memory: smaller blocks take longer, and hardly less."""
-COPIES = 15
-"""How often a value that is read or made lies in memory at once: as read, as an array, as made, as checked, and as
-written, of this block and of the next. Measured, as the next one is.
+COPIES = 8
+"""How often a value that is read or made lies in memory at once: as read, as an array, as made, as brought into order,
+and as written, of this block and of the next. Measured, as the next one is.
 """
 BESIDES = 300 * 2**20
 """Bytes that are taken whatever the size of a block."""
@@ -40,39 +39,43 @@ another, and one that is lost costs little.
 """
 
 
-def rows_at_once(memory: int, columns: int) -> int:
-    """How many rows of so many columns, read and made together, can be worked on in that many bytes; some, anyway."""
-    return max((memory - BESIDES) // (columns * BYTES_A_VALUE * COPIES), LEAST_ROWS)
-
-
-def blocks(lake: Lake, reads: Sequence[Table], by: str, rows: int, cluster: Cluster | None = None) -> list[Scope]:
-    """Scopes of no more than so many rows of what is read (or of one coin, or day), in order. One that names everything
-    where all of it is no more. For a cluster, tasks of its own size.
+def values_at_once(memory: int, reads: Mapping[Table, int]) -> int:
+    """How many values, read and made together, can be worked on in that many bytes; some, anyway. `reads` is how many
+    each row of a table comes to.
     """
-    dated = [table for table in reads if table.dated_by]
-    every = sum(map(lake.rows, dated))
+    return max((memory - BESIDES) // (BYTES_A_VALUE * COPIES), LEAST_ROWS * max(reads.values()))
+
+
+def blocks(lake: Lake, reads: Mapping[Table, int], by: str, values: int, cluster: Cluster | None = None) -> list[Scope]:
+    """Scopes of no more than so many values (or of one coin, or day), in order. One that names everything where all of
+    it is no more. For a cluster, tasks of its own size.
+    """
+    dated = {table: weight for table, weight in reads.items() if table.dated_by}
     if cluster:
-        rows = min(rows, TASK_ROWS)
-    if every <= rows:
+        values = min(values, TASK_ROWS * max(reads.values()))
+    if sum(lake.rows(table) * weight for table, weight in dated.items()) <= values:
         return [EVERYTHING]
     if by == COINS:
-        found = _counted(lake, [table for table in dated if "coin_id" in table.columns], "coin_id", cluster)
-        return [Scope(dict.fromkeys(coins, (BEGIN, END))) for coins in _together(found, rows)]
-    lasts = [days[-1] for days in _together(_counted(lake, dated, "day", cluster), rows)]
+        of_coins = {table: weight for table, weight in dated.items() if "coin_id" in table.columns}
+        found = _counted(lake, of_coins, "coin_id", cluster)
+        return [Scope(dict.fromkeys(coins, (BEGIN, END))) for coins in _together(found, values)]
+    lasts = [days[-1] for days in _together(_counted(lake, dated, "day", cluster), values)]
     firsts = [BEGIN, *(last + timedelta(days=1) for last in lasts[:-1])]
     return [Scope({EVERY: span}) for span in zip(firsts, [*lasts[:-1], END], strict=True)]
 
 
-def _counted(lake: Lake, tables: Sequence[Table], by: str, cluster: Cluster | None) -> dict[Any, int]:
-    """Rows by coin, or by day, in order."""
+def _counted(lake: Lake, tables: Mapping[Table, int], by: str, cluster: Cluster | None) -> dict[Any, int]:
+    """Values by coin, or by day, in order."""
+    asked = [(table, "true") for table in tables]
     if cluster:
-        years = [(table, f"{PARTITION} = {year}") for table in tables for year in lake.years(table)]
-        counts = cluster.spread(partial(_count, lake.elsewhere(), by), years)
+        asked = [(table, f"{PARTITION} = {year}") for table in tables for year in lake.years(table)]
+        counts = cluster.spread(partial(_count, lake.elsewhere(), by), asked)
     else:
-        counts = map(partial(_count, lake, by), [(table, "true") for table in tables])
+        counts = map(partial(_count, lake, by), asked)
     found: dict[Any, int] = {}
-    for name, count in chain.from_iterable(counts):
-        found[name] = found.get(name, 0) + count
+    for (table, _), counted in zip(asked, counts, strict=True):
+        for name, count in counted:
+            found[name] = found.get(name, 0) + count * tables[table]
     return {name: found[name] for name in sorted(found)}
 
 
@@ -82,16 +85,18 @@ def _count(lake: Lake, by: str, of: tuple[Table, str]) -> list[tuple[Any, int]]:
     column = by if by == "coin_id" else str(table.dated_by)
     key = f"({column} - interval 1 microsecond)::DATE" if table.is_observations and by == "day" else column
     con = glance()
+    if sql := lake.scan(table, [column], where):
+        return con.sql(f"select {key} as key, count(*) from ({sql}) group by 1").fetchall()
     bring(con, lake.read(table, [column], where), "counted", f"{key} as key, count(*) as rows", "group by 1")
     return con.sql("select key, rows from counted").fetchall()
 
 
-def _together(counts: dict[Any, int], rows: int) -> Iterator[list[Any]]:
-    """Neighbours, as many as have no more rows than that."""
+def _together(counts: dict[Any, int], values: int) -> Iterator[list[Any]]:
+    """Neighbours, as many as have no more values than that."""
     group: list[Any] = []
     total = 0
     for name, count in counts.items():
-        if group and total + count > rows:
+        if group and total + count > values:
             yield group
             group, total = [], 0
         group.append(name)

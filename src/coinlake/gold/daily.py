@@ -22,7 +22,7 @@ from datetime import timedelta
 import narwhals as nw
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, means
+from coinlake.engine.series import arrays, is_empty, means
 from coinlake.spans import DAY_S, SPANS_S
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table, Timestamp
 
@@ -96,7 +96,7 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     """
     candles = _candles(read["silver.candles"])
     points = engine.held(_points(read, candles))
-    days = engine.held(_days(points, engine))
+    days = _days(points, engine)
     whole = days.join(_candle_days(candles), on=DAY, how="left").join(_yesterday(days), on=DAY, how="left")
     return _preferred(_rows(whole), sources, _has_several(points, engine))
 
@@ -144,13 +144,21 @@ def _days(points: Frame, engine: Engine) -> Frame:
     is_finished = (nw.col("granularity") == "daily") & (
         nw.col("observed_at") == nw.col("observed_at").dt.truncate("1d")
     )
-    numbered = engine.held(points.with_columns(_alone=is_finished & (nw.len().over(*DAY) == 1)))
-    alone = numbered.filter(nw.col("_alone"))
-    others = numbered.filter(~nw.col("_alone"))
-    chosen = _closes(others).join(alone.select(DAY), on=DAY, how="anti")
+    counted = points.with_columns(_finished=is_finished.cast(nw.Int64)).group_by(*DAY)
+    of_each = counted.agg(_points=nw.len(), _finished=nw.col("_finished").min())
+    busy = engine.held(of_each.filter((nw.col("_points") > 1) | (nw.col("_finished") == 0)).select(*DAY))
+    if is_empty(engine, busy):
+        return _alone(points)
+    plain, others = _alone(points.join(busy, on=DAY, how="anti")), points.join(busy, on=DAY, how="semi")
+    chosen = _closes(others).join(plain.select(DAY), on=DAY, how="anti")
     several = chosen.join(_seen(others), on=DAY, how="left").join(_average(others, engine), on=DAY, how="left")
+    return engine.held(nw.concat([plain, several.select(plain.collect_schema().names())], how="vertical"))
+
+
+def _alone(points: Frame) -> Frame:
+    """Days of which one finished point is known."""
     one = nw.lit(1, dtype=nw.Int64)
-    plain = alone.select(
+    return points.select(
         *DAY,
         **{name: nw.col(column) for name, column in _CLOSE.items()},
         _close_rank=nw.lit(FINISHED, dtype=nw.Int64),
@@ -160,7 +168,6 @@ def _days(points: Frame, engine: Engine) -> Frame:
         _hours=one,
         average_usd=nw.col("price_usd"),
     )
-    return nw.concat([plain, several.select(plain.collect_schema().names())], how="vertical")
 
 
 def _has_several(points: Frame, engine: Engine) -> bool:

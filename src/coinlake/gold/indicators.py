@@ -22,11 +22,12 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+from arro3.core import Table as Rows
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame, recursive
 from coinlake.engine.grid import Grid, blocks
-from coinlake.engine.series import arrays, frame_of, typed
+from coinlake.engine.series import arrays, rows_of, together, typed
 from coinlake.engine.windows import Window, comoments, count, highest, lowest, moments
 from coinlake.gold.analyze import ITSELF
 from coinlake.gold.scope import EVERY, Scope
@@ -183,7 +184,7 @@ def touched(scope: Scope, source: str) -> Scope:
 
 def build(
     read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, span: tuple[date, date] | None = None
-) -> Frame:
+) -> Rows:
     """The indicators of every day in `gold.daily` that has a price, or of those from the first of a span on."""
     since = span[0] if span else None
     columns = arrays(engine, read["gold.daily"].select(*COLUMNS["gold.daily"]), (*SERIES, "day"))
@@ -191,10 +192,11 @@ def build(
     carried = _carried(arrays(engine, read[ITSELF].select(*CARRIES), (*SERIES, "day")))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         bitcoin = _bitcoins_returns(columns)
-        made = [_of_block(columns, rows, grid, bitcoin, carried, since) for rows, grid in blocks(columns, SERIES)]
-    if not made:
-        return frame_of(engine, _nothing())
-    return frame_of(engine, {name: np.concatenate([each[name] for each in made]) for name in TABLE.columns})
+        made = [
+            rows_of(_of_block(columns, rows, grid, bitcoin, carried, since), TABLE.whole)
+            for rows, grid in blocks(columns, SERIES)
+        ]
+    return together(made or [rows_of(_nothing())])
 
 
 def _nothing() -> Laid:
@@ -339,10 +341,12 @@ def _of_rows(grid: Grid, laid: Laid) -> Laid:
     """Values of the rows, in the types of the contract; what is not finite is not known."""
     made = {name: grid.rows(values) for name, values in laid.items()}
     made["peak_day"] = made["peak_day"].astype(np.int64).astype("datetime64[D]")
-    return {
-        name: np.where(np.isfinite(values), values, np.nan) if values.dtype.kind == "f" else values
-        for name, values in made.items()
-    }
+    return {name: _finite(values) if values.dtype.kind == "f" else values for name, values in made.items()}
+
+
+def _finite(values: Floats) -> Floats:
+    infinite = np.isinf(values)
+    return np.where(infinite, np.nan, values) if infinite.any() else values
 
 
 def _enough(known: Floats, days: int) -> NDArray[np.bool_]:

@@ -26,11 +26,12 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+from arro3.core import Table as Rows
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, frame_of
+from coinlake.engine.series import arrays, rows_of
 from coinlake.gold.analyze import ITSELF
 from coinlake.gold.scope import Scope
 from coinlake.gold.universe import LARGEST, LISTED, Universes, day_of
@@ -154,7 +155,7 @@ def touched(scope: Scope, source: str) -> Scope:
 
 def build(
     read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, span: tuple[date, date] | None = None
-) -> Frame:
+) -> Rows:
     """One row for each day on which a coin closed, or of those from the first of a span on."""
     closes, said = (read[name].select(*columns) for name, columns in COLUMNS.items())
     coins = arrays(engine, closes.join(said, on=["coin_id", "day"], how="left"), ("coin_id", "day"))
@@ -165,7 +166,7 @@ def build(
     if span is not None:
         made = {name: values[made["day"] >= np.datetime64(span[0])] for name, values in made.items()}
     made |= _against_the_year(made, earlier) | _newest_looks(looks, made["day"])
-    return frame_of(engine, {name: made[name] for name in TABLE.columns})
+    return rows_of({name: made[name] for name in TABLE.columns}, TABLE.whole)
 
 
 # The coins of a day --------------------------------------------------------------------------------------------------

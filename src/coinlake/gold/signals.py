@@ -16,13 +16,16 @@ survivors are known, the best tenth is another.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
+from string import Formatter
 from typing import Any
 
 import numpy as np
+from arro3.core import Table as Rows
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, frame_of, typed
+from coinlake.engine.series import arrays, rows_of, typed
 from coinlake.gold.rules import rules
 from coinlake.gold.rules.rule import ONE_DAY, Days, Fired, Rule
 from coinlake.gold.scope import Scope
@@ -78,11 +81,11 @@ def touched(scope: Scope, source: str) -> Scope:
     return scope.everyone().lasting(LOOKBACK_DAYS)
 
 
-def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
+def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Rows:
     """The events of every rule."""
     columns = arrays(engine, read["gold.indicators"].select(_COLUMNS), ("coin_id", "source", "day"))
     lists = arrays(engine, read["silver.markets"].select(*LISTED), ("observed_at", "coin_id"))
-    return frame_of(engine, events(Days({**columns, **ranked(columns, Universes.of(lists))}), rules()))
+    return rows_of(events(Days({**columns, **ranked(columns, Universes.of(lists))}), rules()))
 
 
 def ranked(columns: Mapping[str, NDArray[Any]], known: Universes) -> dict[str, NDArray[np.bool_]]:
@@ -121,7 +124,7 @@ def _rows(days: Days, rule: Rule) -> dict[str, NDArray[Any]]:
         "direction": np.where(up, "up", "down").astype(object),
         "strength": found.strength[place],
         "close_usd": days["close_usd"][place],
-        "numbers": _texts(_json(list(numbers)), [[_number(v) for v in values] for values in numbers.values()]),
+        "numbers": _texts(_json(list(numbers)), list(numbers.values())),
         "sentence": _sentences(rule, up, numbers),
         "tradable_on": day + ONE_DAY,
         "survivorship_biased": ~honest[place] if rule.compares_coins else np.zeros(len(place), dtype=bool),
@@ -131,20 +134,23 @@ def _rows(days: Days, rule: Rule) -> dict[str, NDArray[Any]]:
 
 def _sentences(rule: Rule, up: NDArray[np.bool_], numbers: Mapping[str, list[float]]) -> NDArray[Any]:
     words = {name: list(map(write, numbers[name])) for name, write in rule.shown.items()}
-    said = [
-        (rule.up if upwards else rule.down).format(**dict(zip(words, row, strict=True)))
-        for upwards, *row in zip(up.tolist(), *words.values(), strict=True)
-    ]
-    return typed(String, said)
+    said = np.empty(len(up), dtype=object)
+    for text, which in ((rule.up, up), (rule.down, ~up)):
+        template, names = _template(text)
+        said[which] = _texts(template, [list(compress(words[name], which)) for name in names]) if names else text
+    return said
+
+
+def _template(text: str) -> tuple[str, list[str]]:
+    """A sentence with a place for each name in it, and these names: `%` fills many rows at a time."""
+    parts = list(Formatter().parse(text))
+    template = "".join(said.replace("%", "%%") + ("%s" if name else "") for said, name, *_ in parts)
+    return template, [name for _, name, *_ in parts if name]
 
 
 def _json(names: Sequence[str]) -> str:
-    return "{" + ",".join(f'"{name}":%s' for name in names) + "}"
+    return "{" + ",".join(f'"{name}":%.9g' for name in names) + "}"
 
 
-def _number(value: float) -> str:
-    return f"{value:.9g}"
-
-
-def _texts(template: str, columns: Sequence[Sequence[str]]) -> NDArray[Any]:
+def _texts(template: str, columns: Sequence[Sequence[Any]]) -> NDArray[Any]:
     return typed(String, [template % row for row in zip(*columns, strict=True)])

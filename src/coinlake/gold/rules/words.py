@@ -17,12 +17,12 @@ def usd(price: float) -> str:
     if size == 0:
         return "$0"
     places = max(4, 4 - _exponent(size))
-    return f"{sign}${size:.{places}f}"
+    return "%s$%.*f" % (sign, places, size)  # noqa: UP031 - a format within a format takes twice as long
 
 
 def _exponent(size: float) -> int:
     """Digits before the decimal point; for 0.0005 it is -3. The text is asked, for rounding may carry."""
-    return int(f"{size:.3e}".split("e")[1]) + 1
+    return int(f"{size:.3e}"[len("1.234e") :]) + 1
 
 
 def percent(fraction: float) -> str:
