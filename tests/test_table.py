@@ -10,9 +10,10 @@ from typing import Any
 
 import duckdb
 import pytest
+from arro3.core import Table as Rows
 
 from coinlake import catalog
-from coinlake.contract import PARTITION, checks, kept
+from coinlake.contract import PARTITION, checked, checks, kept
 from coinlake.duck import connect
 from coinlake.errors import ConfigError, ContractError
 from coinlake.table import ORDER, PROVENANCE, Boolean, Column, Date, Float64, Int64, String, Table, Timestamp, Type
@@ -70,6 +71,23 @@ def test_rows_that_keep_the_contract_come_back_typed_ordered_and_with_their_year
     rows = kept(con, PETS, relation(TOM, felix), "rows_kept")
     assert rows.columns == [*PETS.columns, PARTITION]
     assert [(row[0], row[-1]) for row in rows.fetchall()] == [("Felix", 2022), ("Tom", 2022)]
+
+
+def test_rows_that_lie_in_memory_are_the_same_rows_checked() -> None:
+    pets = [{**TOM, "name": f"pet {number * 7 % 500:03}", "legs": number % 5} for number in range(500)]
+    for given in (pets, sorted(pets, key=lambda pet: str(pet["name"])), pets[:0]):
+        rows = relation(*(given or [TOM])).filter("true" if given else "false")
+        as_they_lie = Rows.from_arrow(checked(connect(), PETS, Rows.from_arrow(rows), "rows_kept", "legs > 0"))
+        assert as_they_lie.column_names == [*PETS.columns, PARTITION]
+        names = as_they_lie.column("name").to_pylist()
+        assert names == sorted(pet["name"] for pet in given if pet["legs"])
+        assert set(as_they_lie.column(PARTITION).to_pylist()) <= {2022}
+
+
+@pytest.mark.parametrize("fault", [{"legs": -1}, {"name": "Tom"}, {"weight_kg": float("inf")}])
+def test_a_fault_of_rows_in_memory_is_found(fault: Mapping[str, Any]) -> None:
+    with pytest.raises(ContractError):
+        checked(connect(), PETS, Rows.from_arrow(relation(TOM, {**TOM, "name": "Felix", **fault})), "rows_kept")
 
 
 def test_a_column_that_is_not_given_is_null() -> None:
