@@ -14,6 +14,8 @@ ALLOWED = 1e-7
 """How far a rival's value may lie from ours: of an amount in USD relative to the close, of anything else relative to
 its value, or as it is where that is under one. Rivals' running moments lose some digits of what hardly moves.
 """
+ROUNDING = 1e-9
+"""How far a value that goes on from the day before may lie from one that is made from the beginning."""
 MOST_ROWS = 2_000_000
 """Most rows that are compared one by one; of more, those of every so many-th coin."""
 
@@ -36,14 +38,37 @@ def _ours(con: duckdb.DuckDBPyConnection, lake: Path, name: str, as_name: str) -
 
 
 def same(one: Path, other: Path, *names: str) -> str:
-    """Two lakes' tables hold the same rows, to the last bit."""
+    """Two lakes' tables hold the same rows: to the last bit, or but for rounding."""
     found = []
     for name in names:
         con = _connect()
-        for place, lake in (("one", one), ("other", other)):
-            table = _ours(con, lake, name, place)
-        found.append(_demand_equal(con, table, name))
-    return f"the same to the last bit: {', '.join(found)}"
+        table = _ours(con, one, name, "one")
+        _ours(con, other, name, "other")
+        found.append(_demand_same(con, table, name))
+    return f"the same: {', '.join(found)}"
+
+
+def _demand_same(con: duckdb.DuckDBPyConnection, table: Table, name: str) -> str:
+    try:
+        return f"to the last bit {_demand_equal(con, table, name)}"
+    except DisagreementError:
+        keys = ", ".join(f'"{each}"' for each in table.key)
+        apart = [_rounded(table, each) for each in table.columns if each not in table.key]
+        alone = f'count(*) filter (where one."{table.key[0]}" is null or other."{table.key[0]}" is null)'
+        joined = f"one full join other using ({keys})"
+        rows, missing, *worst = con.sql(f"select count(*), {alone}, {', '.join(apart)} from {joined}").fetchall()[0]
+        if missing or max(worst) > ROUNDING:
+            raise
+        return f"within {ROUNDING:.0e} {rows:,} rows of gold.{name}"
+
+
+def _rounded(table: Table, name: str) -> str:
+    """SQL: how far a column's values lie from each other at the most, relative to their size."""
+    one, other = f'one."{name}"', f'other."{name}"'
+    if table.columns[name].type is not Type.FLOAT64:
+        return f"max(case when {one} is distinct from {other} then 1 else 0 end)"
+    apart = f"abs({one} - {other}) / greatest(abs({one}), abs({other}), 1e-300)"
+    return f"max(case when ({one} is null) <> ({other} is null) then 1 else coalesce({apart}, 0) end)"
 
 
 def copied(lake: Path, out: Path, *names: str) -> str:

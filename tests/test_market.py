@@ -91,7 +91,7 @@ def test_a_day_is_of_those_on_its_list_and_says_when_there_was_none() -> None:
     ours = made(daily, [("bitcoin", 0, 1.0), ("ether", 0, 2.0)])
     assert ours["universe_coins"].tolist() == [2, 3]
     assert ours["universe_is_seen"].tolist() == [True, False]
-    assert ours["survivorship_biased"].tolist() == [False, True]
+    assert ours["survivorship_biased"].tolist() == [True, True], "the days of the year before are not there"
     assert ours["total_market_cap_usd"].tolist() == [90.0, 100.0]
 
 
@@ -110,7 +110,6 @@ def test_a_day_is_not_seen_where_a_coin_on_its_list_has_no_day_here() -> None:
     after = made(coins({"bitcoin": [60.0], "ether": [30.0], "other": [5.0], "later": [10.0]}), listed)
     for ours, is_seen, members in ((before, False, 2), (after, True, 3)):
         assert bool(ours["universe_is_seen"][0]) is is_seen
-        assert bool(ours["survivorship_biased"][0]) is not is_seen
         assert ours["universe_coins"][0] == members
 
 
@@ -120,3 +119,7 @@ def test_a_day_that_is_ranked_against_one_whose_universe_was_not_seen_says_so_fo
     ours = made(coins({"bitcoin": [60.0] * days, "ether": [30.0] * days}), looks)
     assert ours["universe_is_seen"].tolist() == [False, *[True] * (days - 1)]
     assert ours["survivorship_biased"].tolist() == [*[True] * 365, *[False] * 5]
+    looks = [look for look in looks if look[1] != 5] + [("bitcoin", 0, 1.0), ("ether", 0, 2.0)]
+    daily = coins({"bitcoin": [60.0] * days, "ether": [30.0] * days})
+    lacking = made({name: values[daily["day"] != np.unique(daily["day"])[5]] for name, values in daily.items()}, looks)
+    assert lacking["universe_is_seen"].all() and lacking["survivorship_biased"].all(), "a day without a row is not seen"

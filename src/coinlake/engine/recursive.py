@@ -77,8 +77,8 @@ def of_closes(close: Floats) -> dict[str, Floats]:
         "rsi_gain_14d": talib.ATR(np.maximum(rise, 0.0), nothing, nothing, 14),
         "rsi_loss_14d": talib.ATR(np.maximum(-rise, 0.0), nothing, nothing, 14),
     }
-    still = _still_for(x[np.newaxis])
-    rsi = talib.RSI(x, 14)
+    still, (gain, loss) = _still_for(x[np.newaxis]), (in_usd[f"rsi_{part}_14d"] for part in ("gain", "loss"))
+    rsi = 100 * (gain / np.where(gain + loss > 0, gain + loss, 1.0))  # as TA-Lib's, of the same averages
     return {
         **{name: np.ldexp(values, -scale) for name, values in in_usd.items()},
         "rsi_14d": np.where(_is_flat(still, FLAT_FOR) & ~np.isnan(rsi), FLAT_RSI, rsi),
