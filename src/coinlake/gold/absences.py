@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
 from coinlake.engine.series import arrays
+from coinlake.gold.attendance import Days
 
 Refused = Mapping[tuple[str, date], Mapping[str, int]]
-_A_DAY = np.timedelta64(1, "D")
 _NEVER = np.datetime64("9999-12-31", "us")
-Days = NDArray[np.datetime64]
-"""Days, or moments."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ COUNTED = ("rows", "outliers", "stale", "provisional")
 ODD = "jump_|spike|zero"
 NEVER = np.datetime64("NaT", "us")
 _MOMENT = timedelta(microseconds=1)
-_DAY = np.timedelta64(1, "D")
 
 Days = NDArray[np.datetime64]
 """Days, one after the other; or a moment for each of them, NaT where there is none."""
@@ -88,13 +87,18 @@ def _one(condition: nw.Expr) -> nw.Expr:
 
 def laid(each: Found, coins: int, days: Days) -> Held:
     """The same on a calendar."""
-    place = (each["day"] - days[0]).astype(int)
-    inside = (place >= 0) & (place < len(days))
-    place = place[inside]
+    place, inside = _placed(each, days)
     there = np.zeros((max(coins, 1), len(days)), dtype=bool)
     there[each["coin"][inside] if "coin" in each else 0, place] = True
     counts = {name: np.bincount(place, each[name][inside], len(days)).astype(float) for name in COUNTED}
     return Held(there, counts, _latest(place, each["fetched_at"][inside] if "fetched_at" in each else None, len(days)))
+
+
+def _placed(each: Found, days: Days) -> tuple[NDArray[np.int64], Truths]:
+    """The places on a calendar of the rows that lie on it, and which these are."""
+    place = (each["day"] - days[0]).astype(np.int64)
+    inside = (place >= 0) & (place < len(days))
+    return place[inside], inside
 
 
 def _latest(place: NDArray[np.int64], moments: Days | None, count: int) -> Days:
@@ -170,8 +174,7 @@ def moments(
 
 def heard(each: Found, days: Days) -> Heard:
     """The same on a calendar."""
-    place = (each["day"] - days[0]).astype(int)
-    inside = (place >= 0) & (place < len(days))
+    place, inside = _placed(each, days)
     first, last = np.full(len(days), NEVER), np.full(len(days), NEVER)
-    first[place[inside]], last[place[inside]] = each["first"][inside], each["last"][inside]
+    first[place], last[place] = each["first"][inside], each["last"][inside]
     return Heard(first, last)

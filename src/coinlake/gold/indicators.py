@@ -156,9 +156,9 @@ COMPANIONS = BITCOINS
 """Coins that every other coin's rows rest on."""
 
 AWAY_DAYS = 1000
-"""The same for prices: a coin that was away for longer has come back in another unit, as far as anyone can tell."""
+"""A coin that was away for longer has come back in another unit, as far as anyone can tell."""
 LOST_AFTER_DAYS = 37
-"""The same for windows: the longest has no use for a history with a longer gap."""
+"""Days from which on a gap is too long for any window: the longest has no use for such a history."""
 NEW_UNIT, PERHAPS_NEW_UNIT, CAP_FOLLOWED = 20.0, 5.0, 2.0
 EXTREMES_NEED = 329
 NOISE = 1e-12
