@@ -28,10 +28,11 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+from arro3.core import Table as Rows
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import frame_of, typed
+from coinlake.engine.series import rows_of, typed
 from coinlake.gold import absences, attendance
 from coinlake.gold.analyze import month_finished
 from coinlake.gold.attendance import MONTH, Held, Truths, within
@@ -292,14 +293,11 @@ def _ends_a_month(days: NDArray[Any]) -> Truths:
 # What to make of it --------------------------------------------------------------------------------------------------
 
 
-def build(
-    read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, span: Span = (date.min, date.max)
-) -> Frame:
+def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, span: Span = (date.min, date.max)) -> Rows:
     """One row a table and day of a span that had ended when silver last heard of anything."""
     rows = list(_rows(_Known.of(read, engine, span)))
     columns = {name: typed(column.type, [row.get(name) for row in rows]) for name, column in TABLE.columns.items()}
-    counts = [nw.col(name).cast(nw.Int64) for name, column in TABLE.columns.items() if column.type is Int64]
-    return frame_of(engine, columns).with_columns(counts)
+    return rows_of(columns, TABLE.whole)
 
 
 def _rows(known: _Known) -> Iterator[Row]:
