@@ -52,6 +52,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         left = len(items) - sum(map(len, hands[:number]))
         hand += islice(short, max(0, left // (workers - number) - len(hand)))
     items[:] = [item for hand in hands for item in hand]
+    for item in long:
+        item.add_marker("no_cover")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Coverage is measured in the quick tests: in the long ones, and in what they start, it would double their time."""
+    setting = os.environ.pop("COVERAGE_PROCESS_CONFIG", None) if _seconds(item) else None
+    result = yield
+    if setting is not None:
+        os.environ["COVERAGE_PROCESS_CONFIG"] = setting
+    return result
 
 
 def _seconds(item: pytest.Item) -> float:

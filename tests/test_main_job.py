@@ -553,20 +553,20 @@ def test_killed_while_fetching_cleaning_or_analysing_the_next_run_makes_the_same
     assert any(killed)
 
 
-@pytest.mark.slow(seconds=140)
+@pytest.mark.slow(seconds=100)
 def test_killed_at_20_moments_the_next_run_makes_the_same_lake(
-    grown: Grown, shared: Path, tmp_path: Path, inside: Inside
+    unbroken: Program, shared: Path, tmp_path: Path, inside: Inside
 ) -> None:
     chance = random.Random(20)
-    with replay(shared, "--latency", "0.08") as market:
-        calm = watched(program(tmp_path / "calm", market.url), WHOLE)
+    with replay(shared, "--latency", "0.15") as market:
+        calm = watched(program(tmp_path / "calm", market.url), SMALL)
         killed = []
         for number in range(20):
             step, nth = STEPS[number % 3], number // 3
             after_s = (nth + chance.random()) / 7 * calm.length_s(step)
             lake = program(tmp_path / str(number), market.url)
-            killed.append(check_a_kill(lake, WHOLE, grown.before.lake, step, after_s))
-            check_what_is_left(inside, lake, grown.before.lake)
+            killed.append(check_a_kill(lake, SMALL, unbroken.lake, step, after_s))
+            check_what_is_left(inside, lake, unbroken.lake)
             shutil.rmtree(lake.folder)
     assert sum(killed) >= 15
 

@@ -106,7 +106,7 @@ def kept(
     in_order = _rises(con, name, order)
     if not in_order:
         con.execute(f"create or replace temp table {name} as select * from {name} order by {_listed(order)}")
-    for check in _broken(con, name, checks(table)):
+    for check in broken(con, name, checks(table)):
         _demand_none(con, table, name, check)
     if not (in_order and set(order) <= set(table.unique_by)):
         _demand_unique(con, table, name)
@@ -203,7 +203,7 @@ def _listed(columns: Sequence[str]) -> str:
     return ", ".join(f'"{column}"' for column in columns)
 
 
-def _broken(con: duckdb.DuckDBPyConnection, name: str, asked: list[Check]) -> list[Check]:
+def broken(con: duckdb.DuckDBPyConnection, name: str, asked: list[Check]) -> list[Check]:
     """The checks that any row fails: whether there is one, and only then which."""
     if not con.sql(f"select count(*) from {name} where {_any_broken(asked)}").fetchall()[0][0]:
         return []

@@ -47,12 +47,10 @@ def is_empty(engine: Engine, frame: Frame) -> bool:
 def by_coin(engine: Engine, frame: Frame, order: str, kernel: Kernel) -> Frame:
     """Run a kernel over each coin's rows in turn, ordered by a column; its arrays become the rows of a frame."""
     columns = arrays(engine, frame, ("coin_id", order))
-    coins = columns["coin_id"]
-    starts = np.flatnonzero(np.r_[True, coins[1:] != coins[:-1]]) if len(coins) else np.array([], dtype=int)
-    ends = np.r_[starts[1:], len(coins)][: len(starts)]
+    starts, lengths = runs(columns["coin_id"])
     made = [
-        kernel({name: column[start:end] for name, column in columns.items()})
-        for start, end in zip(starts, ends, strict=True)
+        kernel({name: column[start : start + length] for name, column in columns.items()})
+        for start, length in zip(starts, lengths, strict=True)
     ] or [kernel({name: column[:0] for name, column in columns.items()})]
     return frame_of(engine, {name: np.concatenate([each[name] for each in made]) for name in made[0]})
 
@@ -65,14 +63,20 @@ def means(engine: Engine, frame: Frame, by: Sequence[str], value: str) -> Frame:
     known = frame.filter(~nw.col(value).is_null()).select(*by, value)
     columns = arrays(engine, known, by)
     numbers = columns[value]
-    changes = [columns[name][1:] != columns[name][:-1] for name in by]
-    starts = np.flatnonzero(np.r_[True, np.logical_or.reduce(changes)]) if len(numbers) else np.array([], dtype=int)
-    counts = np.diff(np.r_[starts, len(numbers)]) if len(starts) else np.array([], dtype=int)
+    starts, counts = runs(*(columns[name] for name in by))
     mean = numbers[starts].astype(float)
     for place in np.flatnonzero(counts > 1):
         mean[place] = math.fsum(numbers[starts[place] : starts[place] + counts[place]]) / counts[place]
     groups = {name: columns[name][starts] for name in by}
     return frame_of(engine, {**groups, "mean": mean, "count": counts.astype(np.int64)})
+
+
+def runs(*columns: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each run of rows that are alike in all columns begins, and how many rows it has."""
+    rows = len(columns[0])
+    changes = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    starts = np.flatnonzero(np.r_[True, changes][:rows])
+    return starts, np.diff(np.r_[starts, rows])
 
 
 def frame_of(engine: Engine, columns: Arrays) -> Frame:
@@ -129,9 +133,9 @@ def _with_nulls(numbers: NDArray[Any], unknown: NDArray[np.bool_] | None) -> Arr
 
 def _texts(column: NDArray[Any]) -> Array:
     """Texts, of which neighbours are often the same one."""
-    begins = np.r_[True, column[1:] != column[:-1]][: len(column)]
-    each = [None if text is None else str(text) for text in column[begins]]
-    number = (np.cumsum(begins) - 1).astype(np.uint32)
+    starts, lengths = runs(column)
+    each = [None if text is None else str(text) for text in column[starts]]
+    number = np.repeat(np.arange(len(starts), dtype=np.uint32), lengths)
     return Array(each, type=DataType.utf8()).take(Array.from_numpy(number))
 
 

@@ -94,10 +94,12 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
         sources: order of preference; sources not named follow in alphabetical order.
         engine: whose frames they are.
     """
+    there = [name for name in TABLE.reads if not is_empty(engine, read[name])]
     candles = _candles(read["silver.candles"])
-    points = engine.held(_points(read, candles))
+    points = engine.held(_points(read, candles, there))
     days = _days(points, engine)
-    whole = days.join(_candle_days(candles), on=DAY, how="left").join(_yesterday(days), on=DAY, how="left")
+    ranged = days.join(_candle_days(candles), on=DAY, how="left") if "silver.candles" in there else _no_candles(days)
+    whole = ranged.join(_yesterday(days), on=DAY, how="left")
     return _preferred(_rows(whole), sources, _has_several(points, engine))
 
 
@@ -114,8 +116,8 @@ def _day_of(moment: str) -> nw.Expr:
     return (nw.col(moment) - MOMENT).dt.truncate("1d").cast(nw.Date)
 
 
-def _points(read: Mapping[str, Frame], candles: Frame) -> Frame:
-    """Every price observed, whichever table it lies in."""
+def _points(read: Mapping[str, Frame], candles: Frame, there: Sequence[str]) -> Frame:
+    """Every price observed, whichever table it lies in, of those that hold any."""
     columns = [*COIN, "granularity", "observed_at", "price_usd", "market_cap_usd", "volume_24h_usd", "bronze_object"]
     markets = read["silver.markets"].filter(~nw.col("flags").str.contains("rounded"))
     ends = candles.with_columns(
@@ -125,14 +127,13 @@ def _points(read: Mapping[str, Frame], candles: Frame) -> Frame:
         market_cap_usd=nw.lit(None, dtype=nw.Float64),
         volume_24h_usd=nw.when(nw.col("span") == "1d").then(nw.col("volume_usd")),
     )
-    every = nw.concat(
-        [
-            read["silver.prices"].select(columns),
-            markets.with_columns(granularity=nw.lit("spot")).select(columns),
-            ends.select(columns),
-        ],
-        how="vertical",
-    )
+    found = {
+        "silver.prices": read["silver.prices"],
+        "silver.markets": markets.with_columns(granularity=nw.lit("spot")),
+        "silver.candles": ends,
+    }
+    names = [name for name in found if name in there] or ["silver.prices"]
+    every = nw.concat([found[name].select(columns) for name in names], how="vertical")
     return every.filter(~nw.col("price_usd").is_null()).with_columns(day=_day_of("observed_at"))
 
 
@@ -259,6 +260,12 @@ def _candle_days(candles: Frame) -> Frame:
         _candle_open=nw.col("_candle_open").first(order_by=["_less", "span"]),
         _covered_s=nw.col("_covered_s").max(),
     )
+
+
+def _no_candles(days: Frame) -> Frame:
+    """Days of which no candle is known."""
+    unknown = nw.lit(None, dtype=nw.Float64)
+    return days.with_columns(_candle_high=unknown, _candle_low=unknown, _candle_open=unknown, _covered_s=nw.lit(0))
 
 
 def _yesterday(closes: Frame) -> Frame:

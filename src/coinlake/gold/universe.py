@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coinlake.engine.series import runs
+
 LARGEST = 250
 """Most coins in the universe of a day."""
 RANKS_KNOWN = 0.9
@@ -73,7 +75,8 @@ def _number_of(day: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _numbered(numbers: Mapping[str, int], coins: NDArray[Any]) -> NDArray[np.int64]:
-    return np.array([numbers.get(coin, -1) for coin in coins.tolist()], dtype=np.int64)
+    starts, lengths = runs(coins)  # neighbours are often one coin
+    return np.repeat(np.array([numbers.get(coin, -1) for coin in coins[starts].tolist()], dtype=np.int64), lengths)
 
 
 def _last_of_each(keys: NDArray[np.int64]) -> NDArray[np.int64]:

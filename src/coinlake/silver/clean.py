@@ -102,7 +102,7 @@ def _observed(
         "source": "source" if "source" in table.columns else "'coinlake'",
     }
     checks = [*contract.checks(table), *_moments_in_range(table)]
-    for check in checks:
+    for check in contract.broken(con, f"{name}_all", checks):
         at = f"path_{check.column}"
         path = at if at in has else f"path || '{places.get(check.column, '.' + check.column)}'"
         select = reject(check.rule, path, check.column, **about)

@@ -205,8 +205,8 @@ def decoded(
     queries = [
         f"select {reject('unexpected_shape', 'path', 'e', _expected(shape, len(fields)))} from elements "
         f"where shape is distinct from '{shape}'",
-        *(_mismatches(place, each, shape) for place, each in enumerate(fields, start=1)),
-        *([_unknown(fields, known), *_missing(fields)] if known else []),
+        *_mismatches(con, fields, shape),
+        *([_unknown(fields, known), *_missing(con, fields)] if known else []),
         *more_rejects,
     ]
     con.execute("create or replace temp table refused as " + " union all ".join(queries))
@@ -272,18 +272,37 @@ def _is_finite(place: int) -> str:
     return f"isfinite(try_cast(texts[{place}] as DOUBLE))"
 
 
-def _mismatches(place: int, field: Field, shape: str) -> str:
-    """SQL for a reject of every element whose field is there but of no use."""
+def _mismatches(con: duckdb.DuckDBPyConnection, fields: list[Field], shape: str) -> list[str]:
+    """Queries of a reject of every element whose field is there but of no use, for the fields that have such."""
+    useless = [f"types[{place}] <> 'NULL' and {_value(place, each)} is null" for place, each in enumerate(fields, 1)]
+    elements = f"elements where shape = '{shape}'"
+    queries = [
+        f"select {_mismatch(place, each)} from {elements} and {useless[place - 1]}"
+        for place, each in enumerate(fields, start=1)
+    ]
+    return _occurring(con, queries, useless, elements)
+
+
+def _occurring(
+    con: duckdb.DuckDBPyConnection, queries: Sequence[str], conditions: Sequence[str], rows: str
+) -> list[str]:
+    """The queries whose condition (SQL) is true for any of the rows: one look at all of them, where to run each query
+    to find nothing would take most of the time.
+    """
+    asked = "".join(f", bool_or({each})" for each in conditions)
+    _, *found = con.sql(f"select count(*){asked} from {rows}").fetchall()[0]
+    return [query for query, occurs in zip(queries, found, strict=True) if occurs]
+
+
+def _mismatch(place: int, field: Field) -> str:
+    """The SELECT list of a reject of an element's field."""
     got, path = f"types[{place}]", f"path || '{field.path[1:]}'"
     rule, detail = "'wrong_type'", f"'expected {field.kind.value[2]}, got ' || {got}"
     if field.kind.value[0] == _NUMBERS:
         too_large = f"{got} in {_NUMBERS} and not {_is_finite(place)}"
         rule = f"case when {too_large} then 'not_finite' else {rule} end"
         detail = f"case when {too_large} then 'larger than a float64 can be' else {detail} end"
-    return (
-        f"select {_reject(rule, path, f'texts[{place}]', detail)} from elements "
-        f"where shape = '{shape}' and {got} <> 'NULL' and {_value(place, field)} is null"
-    )
+    return _reject(rule, path, f"texts[{place}]", detail)
 
 
 def _expected(shape: str, fields: int) -> str:
@@ -301,15 +320,18 @@ def _unknown(fields: list[Field], known: Iterable[str]) -> str:
     )
 
 
-def _missing(fields: list[Field]) -> list[str]:
+def _missing(con: duckdb.DuckDBPyConnection, fields: list[Field]) -> list[str]:
+    """Queries of a reject of every answer none of whose elements has a field, for the fields that are missing."""
     path = "regexp_replace(any_value(path), '\\[\\d+\\]$', '[*]') || '{}'"
     group = "from elements where shape = 'OBJECT' group by bronze_object, line, source, fetched_at"
-    return [
+    expected = [(place, each) for place, each in enumerate(fields, start=1) if each.expected]
+    queries = [
         f"select {reject('missing_field', path.format(each.path[1:]), coin_id='null')} {group} "
         f"having count(types[{place}]) = 0"
-        for place, each in enumerate(fields, start=1)
-        if each.expected
+        for place, each in expected
     ]
+    counts = "".join(f", count(types[{place}]) as of_{place}" for place, _ in expected)
+    return _occurring(con, queries, [f"of_{place} = 0" for place, _ in expected], f"(select count(*){counts} {group})")
 
 
 REJECTED = tuple(name for name in rejects.TABLE.columns)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
+
 
 def usd(price: float) -> str:
     """$42,981; $158.26; $0.5238; $0.00002993: four digits that count below a dollar, no exponent but for what no price
@@ -20,9 +23,20 @@ def usd(price: float) -> str:
     return "%s$%.*f" % (sign, places, size)  # noqa: UP031 - a format within a format takes twice as long
 
 
+def _least(exponent: int) -> float:
+    """The smallest price that four digits round to ten to that power, or more."""
+    found = float(f"9.9995e{exponent - 1}")
+    return found if f"{found:.3e}".startswith("1") else math.nextafter(found, 1)
+
+
+_SMALLEST = -323
+_LEAST = [_least(exponent) for exponent in range(_SMALLEST, 1)]
+"""By power of ten: looked up, it takes a third of the time of asking a text for its exponent."""
+
+
 def _exponent(size: float) -> int:
-    """Digits before the decimal point; for 0.0005 it is -3. The text is asked, for rounding may carry."""
-    return int(f"{size:.3e}"[len("1.234e") :]) + 1
+    """Digits before the decimal point, of the price with four digits, for rounding may carry; for 0.0005 it is -3."""
+    return bisect_right(_LEAST, size) + _SMALLEST
 
 
 def percent(fraction: float) -> str:
