@@ -413,16 +413,10 @@ class Lake:
         if opened is None:
             nothing = ", ".join(f'null::{column.type.value} as "{name}"' for name, column in wanted.items())
             return RecordBatchReader.from_arrow(glance().sql(f"select {nothing} where false"))
+        is_elsewhere = where != "false" and not local_folder(self.uri(table))
+        if is_elsewhere and (sql := self.scan(table, columns, where)):
+            return RecordBatchReader.from_arrow(glance().sql(sql))
         stored = {column.name for column in opened.delta.schema().fields}
-        if where != "false" and (files := self._kept_files(opened)):
-            select = ", ".join(
-                f'"{name}"::{column.type.value} as "{name}"'
-                if name in stored
-                else f'null::{column.type.value} as "{name}"'
-                for name, column in wanted.items()
-            )
-            found = glance().sql(f"select {select} from {_rows_of(table, files)} where {where}")
-            return RecordBatchReader.from_arrow(found)
         select = ", ".join(
             f'"{name}"' if name in stored else f'cast(null as {_ARROW[column.type]}) as "{name}"'
             for name, column in wanted.items()
@@ -457,14 +451,26 @@ class Lake:
         return sorted(int(each[contract.PARTITION]) for each in partitions if each.get(contract.PARTITION))
 
     def newest_day(self, table: Table) -> date | None:
-        """The last day of a dated table; None where it is empty. Only the rows of its last year are looked at."""
+        """The last day of a dated table; None where it is empty. Its log tells, or else the rows of its last year."""
         years = self.years(table)
         if not years or table.dated_by is None:
             return None
+        if told := self._newest_told(table):
+            return told
         con = glance()
         bring(con, self.read(table, [table.dated_by], f"{contract.PARTITION} = {years[-1]}"), "newest_days")
         found: date | None = con.sql(f"select max({table.dated_by})::DATE from newest_days").fetchall()[0][0]
         return found
+
+    def _newest_told(self, table: Table) -> date | None:
+        """The last day as the statistics of the data files tell it; None where one of them has none."""
+        opened = self._opened(table)
+        files = opened.delta.get_add_actions(flatten=True) if opened else None
+        name = f"max.{table.dated_by}"
+        if files is None or name not in files.schema.names:
+            return None
+        days = files.column(name).to_pylist()
+        return None if None in days else max((day for day in days if type(day) is date), default=None)
 
     def attach(self, con: duckdb.DuckDBPyConnection, table: Table, name: str, where: str = "true") -> None:
         """Make a table's rows known to a connection as `name`: over the Parquet files themselves where they are local
@@ -477,20 +483,22 @@ class Lake:
 
     def scan(self, table: Table, columns: Collection[str] | None = None, where: str = "true") -> str:
         """The same rows as `read` has, as SQL over the Parquet files themselves, which reads them as often as it is
-        asked; nothing where they are not local, or there are none.
+        asked; nothing where none of them lies on this machine.
         """
-        delta = self.reading(table)
-        files = [unquote(uri) for uri in delta.file_uris()] if delta and local_folder(self.uri(table)) else []
-        if not files or delta is None:
+        opened = self._opened(table)
+        if opened is None:
             return ""
-        stored = {column.name for column in delta.schema().fields}
-        listed = ", ".join(quoted(each) for each in files)
-        wanted = [name for name in table.columns if columns is None or name in columns]
-        select = contract.typed(table, [name for name in wanted if name in stored], wanted)
-        return (
-            f"select {select} from read_parquet([{listed}], union_by_name = true, "
-            f"hive_partitioning = {str(bool(table.dated_by)).lower()}) where {where}"
+        is_here = bool(local_folder(self.uri(table)))
+        files = list(map(unquote, opened.delta.file_uris())) if is_here else self._kept_files(opened)
+        if not files:
+            return ""
+        stored = {column.name for column in opened.delta.schema().fields}
+        select = ", ".join(
+            f"{quote if name in stored else 'null'}::{table.columns[name].type.value} as {quote}"
+            for name in columns or table.columns
+            if (quote := f'"{name}"')
         )
+        return f"select {select} from {_rows_of(table, files, is_here)} where {where}"
 
     def append(self, table: Table, data: Any, objects: Collection[str]) -> int:
         """Append the observations of bronze objects, each object once and for all; returns the rows appended.
@@ -874,11 +882,14 @@ def _nothing(table: Table, columns: str) -> str:
     return f"select {columns} from (select {typed}) where false"
 
 
-def _rows_of(table: Table, files: Iterable[str | Path]) -> str:
-    """SQL for the rows of data files, with the partition column where a table is dated: it is not in the files."""
+def _rows_of(table: Table, files: Iterable[str | Path], in_folders: bool) -> str:
+    """SQL for the rows of data files, with the partition column where a table is dated: it is not in the files, but in
+    the names of the folders they lie in, if they lie where they were written.
+    """
     listed = ", ".join(quoted(str(each)) for each in files)
-    rows = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
-    return f"(select *{contract.partition(table)} from {rows})" if table.dated_by else rows
+    by_folder = bool(table.dated_by) and in_folders
+    rows = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = {str(by_folder).lower()})"
+    return f"(select *{contract.partition(table)} from {rows})" if table.dated_by and not by_folder else rows
 
 
 def _is_in(column: str, values: Iterable[str]) -> str:

@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 25
-"""Series computed at once: enough to spare Python, few enough to stay within the processor's cache."""
+from coinlake.engine.series import runs
+
+BLOCK = 25 * 3650
+"""Days of all series that are computed at once: enough to spare Python, few enough for the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Some series, laid out from their first day to their last. `series` and `place` tell where each row lies."""
+    """Some series, laid out from their first day to their last. `series` and `place` tell where each row lies, `starts`
+    which is the first of each series.
+    """
 
     origin: int
     days: int
@@ -47,22 +51,27 @@ class Grid:
         flat = np.ravel(laid)
         return flat if self.is_full else flat[self._at]
 
+    def since(self, first: int) -> Grid:
+        """The same series from a day on, by its place."""
+        mine = self.place >= first
+        return Grid(self.origin + first, self.days - first, self.series[mine], self.place[mine] - first, self.starts)
+
     @cached_property
     def _at(self) -> NDArray[np.int64]:
         return self.series * self.days + self.place
 
 
 def blocks(columns: Mapping[str, NDArray[Any]], by: tuple[str, ...], day: str = "day") -> Iterator[tuple[slice, Grid]]:
-    """Slices of rows that are ordered by series and day, each with its grid, `BLOCK` series at a time."""
+    """Slices of rows that are ordered by series and day, each with its grid, about `BLOCK` days at a time."""
     length = len(columns[day])
     if not length:
         return
-    changes = np.logical_or.reduce([columns[name][1:] != columns[name][:-1] for name in by])
-    starts = np.flatnonzero(np.r_[True, changes])
+    starts, _ = runs(*(columns[name] for name in by))
     numbers = columns[day].astype("datetime64[D]").astype(np.int64)
-    for first in range(0, len(starts), BLOCK):
-        mine = starts[first : first + BLOCK]
-        end = starts[first + BLOCK] if first + BLOCK < len(starts) else length
+    at_once = max(BLOCK // int(numbers.max() - numbers.min() + 1), 1)
+    for first in range(0, len(starts), at_once):
+        mine = starts[first : first + at_once]
+        end = starts[first + at_once] if first + at_once < len(starts) else length
         rows = slice(int(mine[0]), int(end))
         days = numbers[rows]
         origin = int(days.min())

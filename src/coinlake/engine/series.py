@@ -7,7 +7,7 @@ back from a kernel as NaN is null in the frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -20,7 +20,6 @@ from coinlake.engine import Engine, Frame
 from coinlake.table import Boolean, Date, Int64, String, Timestamp, Type
 
 Arrays = Mapping[str, NDArray[Any]]
-Kernel = Callable[[Arrays], Arrays]
 
 
 def arrays(engine: Engine, frame: Frame, order: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
@@ -42,17 +41,6 @@ def columns(rows: DuckDBPyRelation, order: Sequence[str]) -> dict[str, NDArray[A
 def is_empty(engine: Engine, frame: Frame) -> bool:
     """Whether a frame has no rows."""
     return not engine.relation(frame).limit(1).fetchall()
-
-
-def by_coin(engine: Engine, frame: Frame, order: str, kernel: Kernel) -> Frame:
-    """Run a kernel over each coin's rows in turn, ordered by a column; its arrays become the rows of a frame."""
-    columns = arrays(engine, frame, ("coin_id", order))
-    starts, lengths = runs(columns["coin_id"])
-    made = [
-        kernel({name: column[start : start + length] for name, column in columns.items()})
-        for start, length in zip(starts, lengths, strict=True)
-    ] or [kernel({name: column[:0] for name, column in columns.items()})]
-    return frame_of(engine, {name: np.concatenate([each[name] for each in made]) for name in made[0]})
 
 
 def means(engine: Engine, frame: Frame, by: Sequence[str], value: str) -> Frame:

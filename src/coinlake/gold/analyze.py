@@ -167,8 +167,7 @@ def make(
         else:
             columns = definition.columns.get(source.name)
             where = _where(source, definition, reading, as_of)
-            sql = lake.scan(source, columns, where) if whole else ""
-            rows = engine.scan(sql) if sql else engine.frame(lake.read(source, columns, where))
+            rows = _rows(lake, source, columns, where, engine, whole)
             is_current = not source.is_observations or definition.as_observed
             read[source.name] = rows if is_current else current(source, rows, engine)
     if definition.carries:
@@ -176,6 +175,16 @@ def make(
     span = {"span": (scope.first, scope.last)} if scope and definition.takes_span else {}
     built = definition.build(read, sources, engine, **span)
     return built if isinstance(built, ArrowTable) else engine.rows(built)
+
+
+def _rows(
+    lake: Lake, source: Table, columns: Sequence[str] | None, where: str, engine: Engine, as_they_lie: bool
+) -> Frame:
+    """The rows of a table that satisfy some SQL."""
+    sql = lake.scan(source, columns, where)
+    if not sql:
+        return engine.frame(lake.read(source, columns, where))
+    return engine.scan(sql) if as_they_lie else engine.held(engine.scan(sql))
 
 
 def _made_anew(

@@ -243,9 +243,12 @@ def _carried(columns: Laid) -> dict[tuple[str, str], _Carried]:
 
 @dataclass(frozen=True)
 class _History:
-    """Some series, laid out; with where each day's unbroken history begins."""
+    """Some series, laid out; with where each day's unbroken history begins, and the place of the first day that is
+    wanted.
+    """
 
     grid: Grid
+    wanted: int
     close: Floats
     high: Floats
     low: Floats
@@ -261,13 +264,24 @@ class _History:
         """The last so many days up to each."""
         return Window(days, self.grid.origin)
 
+    def recent(self, days: int) -> _History:
+        """What the days that are wanted know of themselves and so many before them."""
+        first = max(self.wanted - days, 0)
+        cut: dict[str, Any] = {name: getattr(self, name)[:, first:] for name in _LAID}
+        places = {name: cut[name] - first for name in ("run", "begun")}
+        return replace(self, grid=self.grid.since(first), wanted=self.wanted - first, **cut | places)
+
     def reaches(self, days: int) -> NDArray[np.bool_]:
         """Whether the history goes on without a break for so many days before each day."""
         reached: NDArray[np.bool_] = np.arange(self.grid.days) - self.begun >= days
         return reached & ~np.isnan(self.close)
 
 
-def _history(columns: Laid, grid: Grid) -> _History:
+_LAID = ("close", "high", "low", "volume", "sampled", "is_break", "run", "begun", "unit", "log_return")
+"""What a history has of every day."""
+
+
+def _history(columns: Laid, grid: Grid, wanted: int = 0) -> _History:
     """The series of a grid."""
     close, high, low, cap, volume, sampled = (grid.lay(columns[name]) for name in _READ)
     place = np.broadcast_to(np.arange(grid.days), grid.shape)
@@ -279,7 +293,7 @@ def _history(columns: Laid, grid: Grid) -> _History:
     is_break = (rise >= NEW_UNIT) | ((rise >= PERHAPS_NEW_UNIT) & (cap_rise <= CAP_FOLLOWED))
     is_break = known & (is_break | ((before >= 0) & (gap > AWAY_DAYS)))
     history = _History(
-        grid, close, high, low, volume, sampled, is_break,
+        grid, wanted, close, high, low, volume, sampled, is_break,
         run=_since(known & (is_break | (gap > LONG_GAP_DAYS))),
         begun=_since(known & (is_break | (gap > LOST_AFTER_DAYS))),
         unit=np.cumsum(is_break, axis=1),
@@ -321,20 +335,24 @@ def _of_block(
 ) -> Laid:
     mine = {name: values[rows] for name, values in columns.items()}
     known = [carried.get((mine["coin_id"][start], mine["source"][start])) for start in grid.starts]
-    history = _history({name: mine[name] for name in _READ}, grid)
+    first = grid.origin if since is None else int(np.datetime64(since, "D").astype(np.int64))
+    wanted = min(max(first - grid.origin, 0), grid.days)
+    history = _history({name: mine[name] for name in _READ}, grid, wanted)
     laid = {
         "is_break": history.is_break,
-        **_averages(history),
-        **_returns(history),
-        **_risks(history),
-        **_with_bitcoin(history, bitcoin),
-        **_extremes(history),
+        **_averages(history.recent(max(SMA))),
+        **_returns(history.recent(max(RETURNS))),
+        **_risks(history.recent(max(VOLATILITIES) + 1)),
+        **_with_bitcoin(history.recent(max(BETAS) + 1), bitcoin),
+        **_extremes(history.recent(YEAR_DAYS)),
         **_peaks(history, known),
         **_recursives(history, known),
     }
-    made = {**{name: mine[name] for name in (*SERIES, "day", "close_usd")}, **_of_rows(grid, laid)}
-    wanted = slice(None) if since is None else mine["day"] >= np.datetime64(since)
-    return {name: made[name][wanted] for name in TABLE.columns}
+    are_wanted = grid.place >= wanted
+    made = {name: mine[name][are_wanted] for name in (*SERIES, "day", "close_usd")}
+    its = grid.since(wanted)
+    made |= _of_rows(its, {name: values[:, values.shape[1] - its.days :] for name, values in laid.items()})
+    return {name: made[name] for name in TABLE.columns}
 
 
 def _of_rows(grid: Grid, laid: Laid) -> Laid:
@@ -507,11 +525,11 @@ def _of_run(
     history: _History, series: int, run: NDArray[np.int64], carried: _Carried | None
 ) -> tuple[NDArray[np.int64], int, dict[str, Floats]]:
     """Days of a run, which of its observations the first of them is, and their values: by TA-Lib from where it begins;
-    of one that began before what is read, those after the carried row, from what that one remembers.
+    of one that has a carried row that remembers everything, those after it, from what it remembers.
     """
     close, high, low = (each[series, run] for each in (history.close, history.high, history.low))
     of_carried = np.flatnonzero(run == carried.day - history.grid.origin) if carried else run[:0]
-    if carried is None or not len(of_carried) or carried.observations == of_carried[0] + 1:
+    if carried is None or not len(of_carried) or carried.observations < recursive.SEEDED_AFTER:
         return run, 1, recursive.of_closes(close) | recursive.of_ranges(high, low, close)
     last = int(of_carried[0])
     values = recursive.continued(carried.state, last, close, high, low)

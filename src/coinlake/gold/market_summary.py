@@ -16,12 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import narwhals as nw
 import numpy as np
+from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import Arrays, arrays, by_coin, frame_of
+from coinlake.engine.series import Arrays, arrays, frame_of, runs
 from coinlake.gold.rules.mean_reversion import WINDOW_DAYS
 from coinlake.gold.stance import EVENTS, READS, STANCES, stances
 from coinlake.table import Boolean, Column, Date, Float64, Int64, String, Table, Timestamp
@@ -76,6 +78,8 @@ _LISTED = {
     "_cap": "market_cap_usd",
     "_volume": "volume_24h_usd",
 }
+Floats = NDArray[np.float64]
+
 COLUMNS = {"gold.daily": (*_DAYS, *_LAST), "gold.indicators": READS, "gold.signals": EVENTS}
 """What is read of wide tables."""
 
@@ -83,10 +87,12 @@ COLUMNS = {"gold.daily": (*_DAYS, *_LAST), "gold.indicators": READS, "gold.signa
 def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Frame:
     """One row a coin that has a day in `gold.daily`."""
     daily = read["gold.daily"]
-    windows = by_coin(engine, daily.select(_DAYS), "day", summarise)
+    last = engine.held(daily.group_by("coin_id").agg(_last=nw.col("day").max()))
+    year = _lately(daily.select(_DAYS), last, max(WINDOWS.values()))
+    windows = frame_of(engine, summarise(arrays(engine, year, ("coin_id", "day"))))
     closing = daily.select("coin_id", "day", "source", *_LAST)
     rows = windows.join(closing, on=["coin_id", "day"], how="left").join(_newest(read), on="coin_id", how="left")
-    rows = rows.join(_stances(read, engine), on="coin_id", how="left")
+    rows = rows.join(_stances(read, last, engine), on="coin_id", how="left")
     fresher = (~nw.col("_price").is_null()) & (nw.col("_at") >= nw.col("close_observed_at"))
     newest = {
         "price_usd": ("_price", "close_usd"),
@@ -102,15 +108,19 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     ).select(*TABLE.columns)
 
 
-def _stances(read: Mapping[str, Frame], engine: Engine) -> Frame:
+def _lately(rows: Frame, last: Frame, days: int) -> Frame:
+    """The rows of each coin's last day and of so many days before it."""
+    joined = rows.join(last, on="coin_id", how="inner")
+    return joined.filter(nw.col("day") >= (nw.col("_last") - timedelta(days=days)).cast(nw.Date)).drop("_last")
+
+
+def _stances(read: Mapping[str, Frame], last: Frame, engine: Engine) -> Frame:
     """What to make of each coin's last day."""
-    last = read["gold.daily"].group_by("coin_id").agg(day=nw.col("day").max())
-    first = (nw.col("day") - timedelta(days=WINDOW_DAYS - 1)).cast(nw.Date)
-    week = read["gold.indicators"].select(READS).join(last.select("coin_id", _first=first), on="coin_id", how="inner")
-    week = week.filter(nw.col("day") >= nw.col("_first")).select(READS)
-    events = read["gold.signals"].select(EVENTS).join(last, on=["coin_id", "day"], how="inner")
+    week = _lately(read["gold.indicators"].select(READS), last, WINDOW_DAYS - 1)
+    days = last.select("coin_id", day=nw.col("_last"))
+    events = read["gold.signals"].select(EVENTS).join(days, on=["coin_id", "day"], how="inner")
     made = stances(
-        arrays(engine, last, ("coin_id",)),
+        arrays(engine, days, ("coin_id",)),
         arrays(engine, week, ("coin_id", "source", "day")),
         arrays(engine, events, ("coin_id", "rule")),
     )
@@ -123,38 +133,43 @@ def _newest(read: Mapping[str, Frame]) -> Frame:
     return read["silver.markets"].group_by("coin_id").agg(*newest)
 
 
-def summarise(coin: Arrays) -> Arrays:
-    """One coin's days in, one row out (none of none)."""
-    if not len(coin["day"]):
-        return {**{name: coin[name] for name in ("coin_id", "day", "close_usd")}, **_no_windows()}
-    made = {name: coin[name][-1:] for name in ("coin_id", "day", "close_usd")}
-    back = (coin["day"][-1] - coin["day"]).astype(int)
-    ours = coin["source"] == coin["source"][-1]
-    for name, days in WINDOWS.items():
-        inside = ours & (back < days)
-        start = coin["close_usd"][ours & (back == days)]
+def summarise(days: Arrays) -> Arrays:
+    """Days in, ordered by coin and day; one row a coin out."""
+    starts, lengths = runs(days["coin_id"])
+    last = starts + lengths - 1
+    ends = np.repeat(last, lengths)
+    back = (days["day"][ends] - days["day"]).astype(np.int64)
+    back = np.where(days["source"] == days["source"][ends], back, np.iinfo(np.int64).max)
+    made = {name: days[name][last] for name in ("coin_id", "day", "close_usd")}
+    for name, length in WINDOWS.items():
+        inside = back < length
         made |= {
-            f"average_{name}_usd": _one(_mean(coin["average_usd"][inside])),
-            f"minimum_{name}_usd": _one(coin["low_usd"][inside].min()),
-            f"maximum_{name}_usd": _one(coin["high_usd"][inside].max()),
-            f"return_{name}": _one(coin["close_usd"][-1] / start[0] - 1 if len(start) and start[0] > 0 else np.nan),
-            f"days_known_{name}": np.array([inside.sum()], dtype=np.int64),
+            f"average_{name}_usd": _averages(np.where(inside, days["average_usd"], np.nan), starts, lengths),
+            f"minimum_{name}_usd": _of_each(np.minimum, np.where(inside, days["low_usd"], np.inf), starts),
+            f"maximum_{name}_usd": _of_each(np.maximum, np.where(inside, days["high_usd"], -np.inf), starts),
+            f"return_{name}": _returns(days["close_usd"], np.flatnonzero(back == length), ends)[last],
+            f"days_known_{name}": _of_each(np.add, inside.astype(np.int64), starts),
         }
     return made
 
 
-def _no_windows() -> dict[str, np.ndarray]:
-    return {
-        column: np.array([], dtype=np.int64 if what.type is Int64 else float)
-        for name, days in WINDOWS.items()
-        for column, what in _window(name, days).items()
-    }
+def _of_each(join: np.ufunc, values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
+    """The values of each coin, joined."""
+    return np.asarray(join.reduceat(values, starts)) if len(starts) else values
 
 
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+def _averages(values: Floats, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+    """The mean of each coin's known values; around one of them, so that what never moved is its own mean."""
+    known = ~np.isnan(values)
+    middle = _of_each(np.fmax, values, starts)
+    away = np.where(known, values - np.repeat(middle, lengths), 0.0)
+    counts = _of_each(np.add, known.astype(np.int64), starts)
+    return np.asarray(middle + _of_each(np.add, away, starts) / np.maximum(counts, 1))
 
 
-def _one(value: float) -> np.ndarray:
-    return np.array([value], dtype=float)
+def _returns(close: Floats, before: NDArray[np.int64], ends: NDArray[np.int64]) -> Floats:
+    """By row, the last close over that of the row `before` it, minus one; NaN where there is none."""
+    found = np.full(len(close), np.nan)
+    begins = before[close[before] > 0]
+    found[ends[begins]] = close[ends[begins]] / close[begins] - 1
+    return found
