@@ -167,7 +167,7 @@ def _share(rose: NDArray[np.bool_]) -> str:
 
 
 def _gain(values: NDArray[np.float64]) -> str:
-    return f"{100 * np.median(values):+.1f} %" if len(values) else "none"
+    return f"{100 * np.median(values):+z.1f} %" if len(values) else "none"
 
 
 if __name__ == "__main__":

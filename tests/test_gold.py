@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from arro3.core import Array, DataType
 from arro3.core import Table as Rows
@@ -22,6 +23,7 @@ from coinlake.duck import bring, connect
 from coinlake.engine import engine
 from coinlake.engine.current import current
 from coinlake.gold.analyze import Made, analyze
+from coinlake.gold.market_summary import WINDOWS, summarise
 from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from coinlake.query import query
@@ -381,6 +383,48 @@ def test_a_window_holds_days_of_one_source_only(lake: Lake, on: str) -> None:
     (row,) = stored(lake, SUMMARY)
     assert (row["source"], row["days_known_7d"], row["return_7d"]) == ("coingecko", 3, None)
     assert (row["minimum_7d_usd"], row["return_24h"]) == (100.0, 100 / 101 - 1)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 400), st.booleans(), st.floats(1e-9, 1e9)), min_size=1)
+)
+def test_the_windows_of_a_coin_are_of_its_own_days(drawn: list[tuple[str, int, bool, float]]) -> None:
+    rows = sorted({(coin, day): (source, price) for coin, day, source, price in drawn}.items())
+    columns: dict[str, list[Any]] = {name: [] for name in ("coin_id", "day", "source", *PRICED)}
+    for (coin, day), (source, price) in rows:
+        known = price if day % 5 else math.nan
+        for name, value in zip(columns, (coin, day, str(source), price, known, price / 2, price * 2), strict=True):
+            columns[name].append(value)
+    arrays = {
+        name: np.array(values, dtype=object if name in ("coin_id", "source") else None)
+        for name, values in columns.items()
+    }
+    made = summarise({**arrays, "day": arrays["day"].astype("datetime64[D]")})
+    for place, coin in enumerate(made["coin_id"]):
+        mine = [
+            (day, price) for (each, day), (source, price) in rows if each == coin and source == _last(rows, coin)[1]
+        ]
+        newest, close = mine[-1]
+        for name, length in WINDOWS.items():
+            inside = {day: price for day, price in mine if newest - day < length}
+            averaged = [price for day, price in inside.items() if day % 5]
+            begun = dict(mine).get(newest - length)
+            assert made[f"days_known_{name}"][place] == len(inside)
+            assert made[f"minimum_{name}_usd"][place] == min(inside.values()) / 2
+            assert made[f"maximum_{name}_usd"][place] == max(inside.values()) * 2
+            mean = math.fsum(averaged) / len(averaged) if averaged else math.nan
+            assert made[f"average_{name}_usd"][place] == pytest.approx(mean, nan_ok=True, rel=1e-12)
+            assert made[f"return_{name}"][place] == pytest.approx(
+                close / begun - 1 if begun else math.nan, nan_ok=True, rel=0, abs=0
+            )
+
+
+PRICED = ("close_usd", "average_usd", "low_usd", "high_usd")
+
+
+def _last(rows: list[tuple[tuple[str, int], tuple[bool, float]]], coin: str) -> tuple[int, bool]:
+    """The last day of a coin, and its source."""
+    return max((day, source) for (each, day), (source, _) in rows if each == coin)
 
 
 @both

@@ -580,6 +580,14 @@ def test_files_in_place_become_a_whole_table_in_one_commit_with_what_was_seen(la
     assert lake.rows(DAYS) == 4
 
 
+def test_the_newest_day_is_told_by_the_log(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lake.newest_day(DAYS) is None
+    lake.replace(DAYS, days(("a", "2022-01-01", 1.0), ("a", "2022-01-03", 1.0)), {}, note="whole")
+    lake.replace(DAYS, days(("a", "2021-12-30", 1.0)), {}, "day = '2021-12-30'")
+    monkeypatch.delattr(Lake, "read")
+    assert lake.newest_day(DAYS) == date(2022, 1, 3)
+
+
 def test_who_was_overtaken_while_others_made_its_files_replaces_nothing(lake: Lake) -> None:
     lake.replace(DAYS, days(("old", "2022-01-01", 1.0)), {"silver.notes": 1})
 

@@ -18,7 +18,7 @@ from coinlake.gold.rules import idea, rules
 from coinlake.gold.rules.mean_reversion import WINDOW_DAYS, stance
 from coinlake.gold.rules.momentum import places
 from coinlake.gold.rules.rule import Days, Fired, Rule, never
-from coinlake.gold.rules.words import usd
+from coinlake.gold.rules.words import gain, one_digit, percent, usd
 from coinlake.gold.universe import Universes
 from strategies import examples
 
@@ -440,6 +440,24 @@ def test_nothing_known_fires_nothing() -> None:
 )  # fmt: skip
 def test_a_price_has_the_digits_it_needs(price: float, words: str) -> None:
     assert usd(price) == words
+
+
+@given(st.floats(-300, -0.001).map(lambda power: 10.0**power), st.integers(-2, 2), st.booleans())
+def test_below_a_dollar_four_digits_count(price: float, steps: int, carries: bool) -> None:
+    if carries:  # as near as can be to what four digits round to a power of ten
+        price = float(f"9.9995e{np.floor(np.log10(price)):.0f}")
+        for _ in range(abs(steps)):
+            price = float(np.nextafter(price, steps * np.inf))
+    said = usd(price)
+    if price < 0.9995:
+        assert float(said[1:]) == float(f"{price:.3e}")
+        assert len(said[1:].lstrip("0.")) == 4
+    else:
+        assert said == f"${price:.4f}"
+
+
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    assert (gain(-0.0001), percent(-0.0001), one_digit(-0.01)) == ("+0.0 %", "0.0 %", "0.0")
 
 
 def test_a_signal_is_a_sentence_with_its_numbers() -> None:

@@ -41,24 +41,24 @@ def _exponent(size: float) -> int:
 
 def percent(fraction: float) -> str:
     """12.3 % of 0.123."""
-    return f"{100 * fraction:.1f} %"
+    return f"{100 * fraction:z.1f} %"
 
 
 def gain(fraction: float) -> str:
     """+12.3 % of 0.123, with its sign."""
-    return f"{100 * fraction:+.1f} %"
+    return f"{100 * fraction:+z.1f} %"
 
 
 def one_digit(value: float) -> str:
     """29.4."""
-    return f"{value:.1f}"
+    return f"{value:z.1f}"
 
 
 def two_digits(value: float) -> str:
     """1.52."""
-    return f"{value:.2f}"
+    return f"{value:z.2f}"
 
 
 def whole(value: float) -> str:
     """1,234."""
-    return f"{value:,.0f}"
+    return f"{value:z,.0f}"
