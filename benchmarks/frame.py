@@ -11,10 +11,12 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -94,6 +96,17 @@ def ratio(measured: Mapping[str, Mapping[str, Sequence[float]]], rival: str, wha
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
+@contextmanager
+def bytecode() -> Iterator[None]:
+    """Within this, processes keep what Python compiles and find it there: whoever starts a program a second time has
+    that as well.
+    """
+    with TemporaryDirectory(prefix="coinlake-bytecode-") as folder:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = folder
+        yield
+
+
 # The machine ---------------------------------------------------------------------------------------------------------
 
 
@@ -104,6 +117,7 @@ def about() -> dict[str, Any]:
         "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.system()}",
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 1),
+        "memory": os.environ.get("COINLAKE_MEMORY", ""),
         "versions": {name: version(name) for name in ("coinlake", *VERSIONS)},
     }
 

@@ -80,9 +80,10 @@ def pages(found: Mapping[str, Found]) -> dict[Path, str]:
 def _machine(name: str, found: Found) -> str:
     about = found["about"]
     versions = ", ".join(f"{each} {number}" for each, number in about["versions"].items())
+    memory = f" `COINLAKE_MEMORY={about['memory']}`." if about.get("memory") else ""
     return _lines(
         f"- **{_label(name, found)}** (`{name}.json`): {about['machine']}, Python {about['python']}; {versions}. "
-        f"Load before it began: {about['load_before']}."
+        f"Load before it began: {about['load_before']}.{memory}"
     )
 
 

@@ -336,11 +336,11 @@ def clean_answers(folder: Path) -> Timed:
     """Bronze to rows and rejects, nothing written."""
     lake = lake_at(folder / "bronze-only")
     (found,) = lake.objects.list()
-    workers = engine("duckdb")
+    workers, readers = engine("duckdb"), catalog.readers()
 
     def work() -> dict[str, Any]:
         lines = [(found.path, line, answer) for line, answer in enumerate(unpack(lake.objects.get(found.path)), 1)]
-        observed = clean(lines, catalog.readers(), workers)
+        observed = clean(lines, readers, workers)
         return {"rows": sum(each.rows.count("*").fetchall()[0][0] for each in observed)}
 
     return work
