@@ -63,13 +63,14 @@ def cloned(path: Path, to: Path) -> Lake:
 
 
 def make(lake: Lake, names: tuple[str, ...], anew: bool = False) -> dict[str, tuple[str, float]]:
-    """Bring some gold tables up to date, or make them anew; how each was made, and in how many seconds."""
+    """Bring some gold tables up to date as a run does, or make them anew; how each was made, and in how many seconds."""
     memory = load({}, os.environ, Path("/")).settings.memory
-    found = {}
-    for definition in _definitions(names):
-        began = time.perf_counter()
-        made = analyze(lake, definition, engine("duckdb"), SOURCES, anew, memory)
-        found[made.table] = (made.how, round(time.perf_counter() - began, 4))
+    found, runs_on = {}, engine("duckdb")
+    with lake.as_it_stands(*pipeline.looked_at()):
+        for definition in _definitions(names):
+            began = time.perf_counter()
+            made = analyze(lake, definition, runs_on, SOURCES, anew, memory)
+            found[made.table] = (made.how, round(time.perf_counter() - began, 4))
     return found
 
 
