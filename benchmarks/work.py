@@ -63,7 +63,7 @@ def cloned(path: Path, to: Path) -> Lake:
 
 
 def make(lake: Lake, names: tuple[str, ...], anew: bool = False) -> dict[str, tuple[str, float]]:
-    """Bring some gold tables up to date as a run does, or make them anew; how each was made, and in how many seconds."""
+    """Bring some gold tables up to date as a run does, or make them anew; how each was made, in how many seconds."""
     memory = load({}, os.environ, Path("/")).settings.memory
     found, runs_on = {}, engine("duckdb")
     with lake.as_it_stands(*pipeline.looked_at()):
