@@ -208,10 +208,19 @@ TWICE = (
     "select source, coin_id, granularity, observed_at from silver.prices where granularity = 'daily' "
     "group by all having count(*) > 1"
 )
+FOR_NOTHING = (
+    "select bronze_object, line, min(observed_at) filter (nth > 1) as again, min(observed_at) filter (nth = 1) as new "
+    "from (select *, row_number() over (partition by source, coin_id, observed_at order by fetched_at) as nth "
+    "from silver.prices where granularity = 'daily') group by all "
+    "having again is not null and (new is null or new > again)"
+)
+"""Answers that repeat what was known before, though nothing older was missing: a call that midnight overtakes on its
+way leaves out its oldest day, and whoever asks for that one gets those after it once more.
+"""
 
 
 @pytest.mark.slow(seconds=150)
-def test_sixty_days_of_a_clock_that_moves_by_itself_leave_no_gap_and_nothing_twice(tmp_path: Path) -> None:
+def test_sixty_days_of_a_clock_that_moves_by_itself_leave_no_gap_and_ask_for_nothing_in_vain(tmp_path: Path) -> None:
     # The edge's answers are up to half a minute old, and the last midnight of that window may be one that is held.
     options = replace(LASTING, traps={"edge_cache": 0.0})
     behind: list[int] = []
@@ -231,7 +240,7 @@ def test_sixty_days_of_a_clock_that_moves_by_itself_leave_no_gap_and_nothing_twi
     assert max(behind) <= 1
     assert coins >= 3
     assert lake.query(GAPS).fetchall() == []
-    assert lake.query(TWICE).fetchall() == []
+    assert lake.query(FOR_NOTHING).fetchall() == []
 
 
 @pytest.mark.slow(seconds=40)
