@@ -38,8 +38,6 @@ CONVERGED_AFTER = {
 }
 """Observations in a run from which on a value has converged."""
 
-SEEDED_AFTER = max(EMA)
-"""Observations in a run from which on every value has a first one."""
 ADX_NEEDS = 28
 """Observations of which TA-Lib makes its first ADX."""
 FLAT_FOR, RANGE_FLAT_FOR = CONVERGED_AFTER["rsi_14d"], CONVERGED_AFTER["adx_14d"]

@@ -524,12 +524,12 @@ def _recursives(history: _History, before: Sequence[_Carried | None]) -> Laid:
 def _of_run(
     history: _History, series: int, run: NDArray[np.int64], carried: _Carried | None
 ) -> tuple[NDArray[np.int64], int, dict[str, Floats]]:
-    """Days of a run, which of its observations the first of them is, and their values: by TA-Lib from where it begins;
-    of one that has a carried row that remembers everything, those after it, from what it remembers.
+    """Days of a run, which of its observations the first of them is, and their values: by TA-Lib from where it begins,
+    to the last bit; of one that began before what is read, those after the carried row, from what that one remembers.
     """
     close, high, low = (each[series, run] for each in (history.close, history.high, history.low))
     of_carried = np.flatnonzero(run == carried.day - history.grid.origin) if carried else run[:0]
-    if carried is None or not len(of_carried) or carried.observations < recursive.SEEDED_AFTER:
+    if carried is None or not len(of_carried) or carried.observations == of_carried[0] + 1:
         return run, 1, recursive.of_closes(close) | recursive.of_ranges(high, low, close)
     last = int(of_carried[0])
     values = recursive.continued(carried.state, last, close, high, low)
