@@ -400,6 +400,22 @@ def test_a_window_holds_days_of_one_source_only(lake: Lake, on: str) -> None:
     assert (row["minimum_7d_usd"], row["return_24h"]) == (100.0, 100 / 101 - 1)
 
 
+@both
+def test_a_window_holds_days_of_one_unit_only(lake: Lake, on: str) -> None:
+    closes = [0.5, 0.51, 0.52, 53.0, 54.0, 52.0]  # a redenomination by a hundred; the market cap stays
+    points = [daily_point(MIDNIGHT + n * D, close, market_cap_usd=1e9) for n, close in enumerate(closes)]
+    observe(lake, *points[:4])
+    bring_up(lake, on)
+    (row,) = stored(lake, SUMMARY)
+    assert (row["close_usd"], row["days_known_7d"], row["return_24h"]) == (53.0, 1, None)
+    assert (row["minimum_365d_usd"], row["average_365d_usd"]) == (53.0, 53.0)
+    observe(lake, *points[4:])
+    bring_up(lake, on)
+    (row,) = stored(lake, SUMMARY)
+    assert (row["days_known_7d"], row["return_24h"], row["return_7d"]) == (3, 52 / 54 - 1, None)
+    assert (row["minimum_365d_usd"], row["maximum_365d_usd"]) == (52.0, 54.0)
+
+
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 400), st.booleans(), st.floats(1e-9, 1e9)), min_size=1)
 )
@@ -414,7 +430,8 @@ def test_the_windows_of_a_coin_are_of_its_own_days(drawn: list[tuple[str, int, b
         name: np.array(values, dtype=object if name in ("coin_id", "source") else None)
         for name, values in columns.items()
     }
-    made = summarise({**arrays, "day": arrays["day"].astype("datetime64[D]")})
+    nothing = {name: arrays[name][:0] for name in ("coin_id", "source", "day")}
+    made = summarise({**arrays, "day": arrays["day"].astype("datetime64[D]")}, nothing)
     for place, coin in enumerate(made["coin_id"]):
         mine = [
             (day, price) for (each, day), (source, price) in rows if each == coin and source == _last(rows, coin)[1]
@@ -494,7 +511,7 @@ def test_the_events_of_a_coins_last_day_are_told_in_its_summary(lake: Lake, on: 
     observe(lake, *(daily_point(MIDNIGHT + n * D, close, coin_id="later") for n, close in enumerate([*turned, 8.5])))
     bring_up(lake, on)
     told = {row["coin_id"]: row["signals_today"] for row in stored(lake, SUMMARY)}
-    assert told == {"bitcoin": "BUY: the price ($9.00) fell under its 7-day average ($10.21, -11.9 %)", "later": ""}
+    assert told == {"bitcoin": "BUY: the price ($9.00) is under its 7-day average ($10.21, -11.9 %)", "later": ""}
 
 
 @both

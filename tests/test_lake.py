@@ -580,6 +580,17 @@ def test_files_in_place_become_a_whole_table_in_one_commit_with_what_was_seen(la
     assert lake.rows(DAYS) == 4
 
 
+def test_the_names_of_the_folders_above_a_lake_say_nothing_of_its_rows(tmp_path: Path) -> None:
+    lake = Lake.at(str(tmp_path / "year=1999" / "coin_id=x" / "close_usd=7"))
+    lake.replace(DAYS, days(("a", "2022-01-01", 1.0), ("b", "2021-12-31", 2.0)), {}, note="whole")
+    found = connect().sql(f"select coin_id, close_usd from ({lake.scan(DAYS, where='year >= 2021')}) order by 1")
+    assert found.fetchall() == [("a", 1.0), ("b", 2.0)]
+    changes = lake.changes(DAYS, -1)
+    assert changes is not None
+    found = lake.read_files(DAYS, changes.files, "coin_id, close_usd")
+    assert sorted(found.fetchall()) == [("a", 1.0), ("b", 2.0)]
+
+
 def test_the_newest_day_is_told_by_the_log(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lake.newest_day(DAYS) is None
     lake.replace(DAYS, days(("a", "2022-01-01", 1.0), ("a", "2022-01-03", 1.0)), {}, note="whole")

@@ -90,7 +90,7 @@ def coin(coin_id: str, **known: Any) -> dict[str, Any]:
 
 
 def event(coin_id: str = "bitcoin", rule: str = "mean_reversion") -> dict[str, Any]:
-    told = "BUY: the price ($1.00) fell under its 7-day average ($2.00, -50.0 %)"
+    told = "BUY: the price ($1.00) is under its 7-day average ($2.00, -50.0 %)"
     return row(signals.TABLE, coin_id=coin_id, rule=rule, direction="up", sentence=told, tradable_on=DAY)
 
 

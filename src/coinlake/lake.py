@@ -498,7 +498,7 @@ class Lake:
             for name in columns or table.columns
             if (quote := f'"{name}"')
         )
-        return f"select {select} from {_rows_of(table, files, is_here)} where {where}"
+        return f"select {select} from {_rows_of(table, files)} where {where}"
 
     def append(self, table: Table, data: Any, objects: Collection[str]) -> int:
         """Append the observations of bronze objects, each object once and for all; returns the rows appended.
@@ -663,7 +663,7 @@ class Lake:
                     copy = kept[number] if kept else Path(folder) / f"{number}.parquet"
                     if not kept:
                         copy.write_bytes(log.get(path))
-                    con.execute(f"insert into found select {columns} from read_parquet('{copy}')")
+                    con.execute(f"insert into found select {columns} from {_rows_of(table, [copy])}")
             except (FileNotFoundError, duckdb.Error) as exc:
                 if was_interrupted(exc):
                     raise
@@ -882,14 +882,13 @@ def _nothing(table: Table, columns: str) -> str:
     return f"select {columns} from (select {typed}) where false"
 
 
-def _rows_of(table: Table, files: Iterable[str | Path], in_folders: bool) -> str:
-    """SQL for the rows of data files, with the partition column where a table is dated: it is not in the files, but in
-    the names of the folders they lie in, if they lie where they were written.
+def _rows_of(table: Table, files: Iterable[str | Path]) -> str:
+    """SQL for the rows of data files, with the partition column where a table is dated: it is not in the files. It is
+    told by their rows, for in the names of the folders above a lake DuckDB would find columns as well.
     """
     listed = ", ".join(quoted(str(each)) for each in files)
-    by_folder = bool(table.dated_by) and in_folders
-    rows = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = {str(by_folder).lower()})"
-    return f"(select *{contract.partition(table)} from {rows})" if table.dated_by and not by_folder else rows
+    rows = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+    return f"(select *{contract.partition(table)} from {rows})" if table.dated_by else rows
 
 
 def _is_in(column: str, values: Iterable[str]) -> str:

@@ -3,8 +3,10 @@ and 365 days, with its newest price, volume, cap and rank.
 
 All windows end with the coin's last day in `gold.daily` (`day`), so they can be compared and computed again; 24 hours
 are that day itself. A window counts days, not rows: `days_known_…` tells how many of its days are known, and a return
-is null where the day it starts from is missing. Days of another source than the last day's count as missing: a return
-from one source's close to another's is none. `price_usd`, volume, cap and rank are of the newest snapshot
+is null where the day it starts from is missing. Days of another source than the last day's count as missing, for a
+return from one source's close to another's is none; and so do the days before the price came in another unit
+(`is_break` of `gold.indicators`: a redenomination), for what lies between the two is no gain; of the first day in it,
+which opened in the old one, the close alone is known. `price_usd`, volume, cap and rank are of the newest snapshot
 (`priced_at`), or of the last close where there is none.
 
 `stance` is what the rule against the 7-day average says at the close of `day`: BUY under it, SELL over it, WAIT where
@@ -15,7 +17,7 @@ else is known, and no advice: `gold.backtests` tells what following it has earne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import narwhals as nw
@@ -68,6 +70,7 @@ TABLE = Table(
 )
 
 _DAYS = ("coin_id", "day", "source", "close_usd", "average_usd", "low_usd", "high_usd")
+_BREAKS = ("coin_id", "source", "day")
 _LAST = ("is_final", "close_observed_at", "market_cap_usd", "volume_24h_usd")
 _LISTED = {
     "symbol": "symbol",
@@ -89,7 +92,9 @@ def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> 
     daily = read["gold.daily"]
     last = engine.held(daily.group_by("coin_id").agg(_last=nw.col("day").max()))
     year = _lately(daily.select(_DAYS), last, max(WINDOWS.values()))
-    windows = frame_of(engine, summarise(arrays(engine, year, ("coin_id", "day"))))
+    broken = read["gold.indicators"].filter(nw.col("is_break")).select(*_BREAKS)
+    units = arrays(engine, broken, ("coin_id", "day"))
+    windows = frame_of(engine, summarise(arrays(engine, year, ("coin_id", "day")), units))
     closing = daily.select("coin_id", "day", "source", *_LAST)
     rows = windows.join(closing, on=["coin_id", "day"], how="left").join(_newest(read), on="coin_id", how="left")
     rows = rows.join(_stances(read, last, engine), on="coin_id", how="left")
@@ -133,24 +138,34 @@ def _newest(read: Mapping[str, Frame]) -> Frame:
     return read["silver.markets"].group_by("coin_id").agg(*newest)
 
 
-def summarise(days: Arrays) -> Arrays:
-    """Days in, ordered by coin and day; one row a coin out."""
+def summarise(days: Arrays, units: Arrays) -> Arrays:
+    """Days in, ordered by coin and day, and the first days of new units, by day; one row a coin out."""
     starts, lengths = runs(days["coin_id"])
     last = starts + lengths - 1
     ends = np.repeat(last, lengths)
     back = (days["day"][ends] - days["day"]).astype(np.int64)
-    back = np.where(days["source"] == days["source"][ends], back, np.iinfo(np.int64).max)
+    begun = np.repeat(_begun(days, last, units), lengths)
+    counts = (days["source"] == days["source"][ends]) & (days["day"] >= begun)
+    back = np.where(counts, back, np.iinfo(np.int64).max)
+    low, high = (np.where(days["day"] == begun, days["close_usd"], days[name]) for name in ("low_usd", "high_usd"))
     made = {name: days[name][last] for name in ("coin_id", "day", "close_usd")}
     for name, length in WINDOWS.items():
         inside = back < length
         made |= {
             f"average_{name}_usd": _averages(np.where(inside, days["average_usd"], np.nan), starts, lengths),
-            f"minimum_{name}_usd": _of_each(np.minimum, np.where(inside, days["low_usd"], np.inf), starts),
-            f"maximum_{name}_usd": _of_each(np.maximum, np.where(inside, days["high_usd"], -np.inf), starts),
+            f"minimum_{name}_usd": _of_each(np.minimum, np.where(inside, low, np.inf), starts),
+            f"maximum_{name}_usd": _of_each(np.maximum, np.where(inside, high, -np.inf), starts),
             f"return_{name}": _returns(days["close_usd"], np.flatnonzero(back == length), ends)[last],
             f"days_known_{name}": _of_each(np.add, inside.astype(np.int64), starts),
         }
     return made
+
+
+def _begun(days: Arrays, last: NDArray[np.int64], units: Arrays) -> NDArray[Any]:
+    """By coin, the day on which the price of its last day's source came in its unit; long ago where it always did."""
+    newest = dict(zip(zip(units["coin_id"], units["source"], strict=True), units["day"].tolist(), strict=True))
+    coins = zip(days["coin_id"][last], days["source"][last], strict=True)
+    return np.array([newest.get(coin, date.min) for coin in coins], dtype="datetime64[D]")
 
 
 def _of_each(join: np.ufunc, values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:

@@ -44,6 +44,6 @@ RULE = Rule(
     fires=fires,
     shown={"close_usd": usd, "sma_7d": usd, "from_average": gain},
     strength="how far the price is from its 7-day average: 0.5 at 5 %",
-    up="BUY: the price ({close_usd}) fell under its 7-day average ({sma_7d}, {from_average})",
-    down="SELL: the price ({close_usd}) rose over its 7-day average ({sma_7d}, {from_average})",
+    up="BUY: the price ({close_usd}) is under its 7-day average ({sma_7d}, {from_average})",
+    down="SELL: the price ({close_usd}) is over its 7-day average ({sma_7d}, {from_average})",
 )
