@@ -450,7 +450,7 @@ def test_shibas_zeros_are_unknown_and_its_prices_of_six_decimals_are_no_signal(r
     assert shiba["close_usd"].min() > 0
     cut_off = np.isclose(shiba["close_usd"], np.round(shiba["close_usd"], 6), rtol=1e-7, atol=0)
     assert cut_off.tolist() == [True] * 304 + [False], "the newest has its digits"
-    assert events["day"].tolist() == shiba["day"][~cut_off].tolist()
+    assert not len(events["day"]), "and its averages are as rough as the days before"
 
 
 @pytest.mark.slow

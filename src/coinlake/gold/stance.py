@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from coinlake.engine.series import typed
 from coinlake.gold.rules import rules
-from coinlake.gold.rules.mean_reversion import BUY, SELL, WAIT, WINDOW_DAYS, stance
+from coinlake.gold.rules.mean_reversion import BUY, SELL, WAIT, WINDOW_DAYS, is_rough, stance
 from coinlake.gold.rules.rule import QUIET, Days
 from coinlake.gold.rules.words import one_digit, percent, usd
 from coinlake.table import String
@@ -27,7 +27,7 @@ STANCES = (BUY, SELL, WAIT)
 UNKNOWN = {"stance": WAIT, "stance_reasons": "its indicators are not known", "signals_today": ""}
 """What is said of a coin that has no indicators on its last day, but for the reason."""
 
-COARSE = "its price has so few digits that its moves are their rounding"
+COARSE = "its price has, or had this week, so few digits that its moves are their rounding"
 
 Columns = Mapping[str, NDArray[Any]]
 Event = tuple[str, str, str]
@@ -45,7 +45,7 @@ def stances(last: Columns, indicators: Columns, events: Columns) -> dict[str, ND
         "stance": stance(days),
         "volatility": days.volatility(WINDOW_DAYS),
         "rsi": days.converged("rsi_14d", "rsi_14d_converged"),
-        "coarse": days.is_coarse,
+        "coarse": is_rough(days),
     }
     places = {key: place for place, key in enumerate(zip(days["coin_id"], days["day"].tolist(), strict=True))}
     happened = _by_day(events)

@@ -2,7 +2,8 @@
 
 The simplest bet on a return to the mean, and the busiest rule here: the stance changes every few days, so costs of 30
 basis points a round trip eat most of what there is. An event is a change of stance to BUY or to SELL. "Moves at all"
-means that the volatility of the same seven days is 10 % a year or more: a peg's noise around one dollar is none.
+means that the volatility of the same seven days is 10 % a year or more: a peg's noise around one dollar is none. Nor
+is there anything to say while a price of the seven days was cut off to two digits: the average is as rough as they.
 """
 
 from __future__ import annotations
@@ -23,8 +24,13 @@ BUY, SELL, WAIT = "BUY", "SELL", "WAIT"
 def stance(days: Days) -> NDArray[np.int8]:
     """1 for BUY, -1 for SELL, 0 for WAIT, which is also the answer where something is not known."""
     away = days["close_usd"] - days["sma_7d"]
-    moves = (days.volatility(WINDOW_DAYS) >= QUIET) & ~days.is_coarse
+    moves = (days.volatility(WINDOW_DAYS) >= QUIET) & ~is_rough(days)
     return np.asarray((moves & (away < 0)).astype(np.int8) - (moves & (away > 0)).astype(np.int8))
+
+
+def is_rough(days: Days) -> NDArray[np.bool_]:
+    """Where a price of the seven days was so cut off that what moves is its rounding."""
+    return np.asarray(days.is_coarse | ~days.none_within(days.is_coarse, WINDOW_DAYS - 1))
 
 
 def fires(days: Days) -> Fired:
