@@ -357,21 +357,6 @@ def stored(lake: Lake, table: Table) -> list[Row]:
     return dicts(lake.read(table))
 
 
-def differing(table: Table, some: list[Row], others: list[Row]) -> list[tuple[Any, ...]]:
-    """Values that differ by more than 1e-9, each with its key; rows that only one side has."""
-    one, other = ({tuple(row[name] for name in table.key): row for row in rows} for rows in (some, others))
-    found: list[tuple[Any, ...]] = [(key, "alone") for key in one.keys() ^ other.keys()]
-    for key in one.keys() & other.keys():
-        found += [(key, n, one[key][n], other[key][n]) for n in one[key] if not _same(one[key][n], other[key][n])]
-    return found
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
-    return bool(one == other)
-
-
 def gold(lake: Lake) -> list[list[Row]]:
     return [stored(lake, table) for table in GOLD]
 

@@ -29,7 +29,7 @@ from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from coinlake.table import Column, Date, Float64, String, Table
 from strategies import examples
-from test_gold import GOLD, SOURCES, D, H, Row, bring_up, daily_point, dicts, differing, market, observe, stored
+from test_gold import GOLD, SOURCES, D, H, Row, bring_up, daily_point, dicts, market, observe, stored
 from test_health import note_run, refuse
 
 START, DAYS = datetime(2021, 10, 1, tzinfo=UTC), 260
@@ -148,6 +148,21 @@ def _says(row: Row) -> bool:
 
 def _is_of(row: Row, coins: set[str]) -> bool:
     return bool(coins & {row.get(name) for name in OF_COINS})
+
+
+def differing(table: Table, some: list[Row], others: list[Row]) -> list[tuple[Any, ...]]:
+    """Values that differ by more than 1e-9, each with its key; rows that only one side has."""
+    one, other = ({tuple(row[name] for name in table.key): row for row in rows} for rows in (some, others))
+    found: list[tuple[Any, ...]] = [(key, "alone") for key in one.keys() ^ other.keys()]
+    for key in one.keys() & other.keys():
+        found += [(key, n, one[key][n], other[key][n]) for n in one[key] if not _same(one[key][n], other[key][n])]
+    return found
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(one == other)
 
 
 # The past ------------------------------------------------------------------------------------------------------------

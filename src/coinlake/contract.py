@@ -5,7 +5,7 @@ The questions are SQL over a DuckDB relation, whichever engine made the rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,9 +56,9 @@ def _of(name: str, column: Column, required: bool) -> list[Check]:
     return found
 
 
-def typed(table: Table, has: list[str], wanted: Sequence[str] | None = None) -> str:
-    """The SELECT list that gives every column its type, or those that are wanted, in the contract's order; what is not
-    there is null.
+def typed(table: Table, has: list[str], wanted: Collection[str] | None = None) -> str:
+    """The SELECT list that gives every column its type, in the contract's order, or those that are wanted, in theirs;
+    what is not there is null.
 
     Raises:
         ContractError: a column is there that the table does not know.
@@ -67,8 +67,7 @@ def typed(table: Table, has: list[str], wanted: Sequence[str] | None = None) -> 
         raise ContractError(table.name, f"it has no column {', '.join(unknown)}: add it to the contract or drop it")
     return ", ".join(
         f'"{name}"::{column.type.value} as "{name}"' if name in has else f'null::{column.type.value} as "{name}"'
-        for name, column in table.columns.items()
-        if wanted is None or name in wanted
+        for name, column in ((name, table.columns[name]) for name in wanted or table.columns)
     )
 
 

@@ -492,12 +492,8 @@ class Lake:
         files = list(map(unquote, opened.delta.file_uris())) if is_here else self._kept_files(opened)
         if not files:
             return ""
-        stored = {column.name for column in opened.delta.schema().fields}
-        select = ", ".join(
-            f"{quote if name in stored else 'null'}::{table.columns[name].type.value} as {quote}"
-            for name in columns or table.columns
-            if (quote := f'"{name}"')
-        )
+        stored = [column.name for column in opened.delta.schema().fields if column.name in table.columns]
+        select = contract.typed(table, stored, columns)
         return f"select {select} from {_rows_of(table, files)} where {where}"
 
     def append(self, table: Table, data: Any, objects: Collection[str]) -> int:

@@ -52,7 +52,7 @@ class Grid:
         return flat if self.is_full else flat[self._at]
 
     def since(self, first: int) -> Grid:
-        """The same series from a day on, by its place."""
+        """The same series from a day on, by its place. `starts` stay those of the whole, and say how many series."""
         mine = self.place >= first
         return Grid(self.origin + first, self.days - first, self.series[mine], self.place[mine] - first, self.starts)
 

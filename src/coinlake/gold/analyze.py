@@ -153,7 +153,7 @@ def make(
     """The table's rows, from what the lake holds, as something that gives an Arrow stream again and again: all of
     them, at least those of a scope, or as they were known at a moment.
 
-    Where the `whole` table is made, its files are read as they lie, else those alone that hold what is asked for.
+    Where the `whole` table is made, files of this machine are read as they lie; else what is asked for is held.
     `made` gives gold tables that were computed already (as Arrow streams), to be read instead of the lake's, and
     `before` the table's own earlier rows.
     """
@@ -180,7 +180,7 @@ def make(
 def _rows(
     lake: Lake, source: Table, columns: Sequence[str] | None, where: str, engine: Engine, as_they_lie: bool
 ) -> Frame:
-    """The rows of a table that satisfy some SQL."""
+    """The rows of a table that satisfy some SQL: held, or in files that are read anew by everyone who asks."""
     sql = lake.scan(source, columns, where)
     if not sql:
         return engine.frame(lake.read(source, columns, where))
