@@ -265,6 +265,16 @@ def test_a_price_that_stood_still_goes_on_from_its_last_row(tmp_path: Path, stil
 
 
 @pytest.mark.slow(seconds=5)
+@pytest.mark.parametrize("unit", [1e-323, 1e-318, 1e-290, 1e-285, 1e285, 1e290, 1e306])
+def test_prices_at_the_ends_of_what_a_double_holds_go_on_as_a_rebuild_says(tmp_path: Path, unit: float) -> None:
+    """Beyond them there is no row: one that was reckoned in the last digits of all would depend on when."""
+    prices = unit * np.exp(np.cumsum(np.random.default_rng(5).normal(0, 0.02, LONG)))
+    rows = [*at_ends("ethereum", prices.tolist()), *at_ends("bitcoin", [1.0] * LONG)]
+    at_last = [row for row in rows if row["observed_at"] == end_of(LONG - 1)]
+    assert brought_up(tmp_path, [row for row in rows if row not in at_last], at_last) == []
+
+
+@pytest.mark.slow(seconds=5)
 @pytest.mark.parametrize("gap", [3, 4, 5, 40, 420])
 def test_a_coin_that_was_away_goes_on_or_begins_anew_as_a_rebuild_says(tmp_path: Path, gap: int) -> None:
     prices = 50 * np.exp(np.cumsum(np.random.default_rng(4).normal(0, 0.02, LONG)))

@@ -161,6 +161,8 @@ LOST_AFTER_DAYS = 37
 """Days from which on a gap is too long for any window: the longest has no use for such a history."""
 NEW_UNIT, PERHAPS_NEW_UNIT, CAP_FOLLOWED = 20.0, 5.0, 2.0
 EXTREMES_NEED = 329
+BEARABLE_USD = (1e-290, 1e290)
+"""Prices beyond these leave a double no digits to average them in, or no room to add them up: as if there were none."""
 NOISE = 1e-12
 """A deviation under this share of the mean is rounding, not movement."""
 
@@ -185,10 +187,11 @@ def touched(scope: Scope, source: str) -> Scope:
 def build(
     read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, span: tuple[date, date] | None = None
 ) -> Rows:
-    """The indicators of every day in `gold.daily` that has a price, or of those from the first of a span on."""
+    """The indicators of every day in `gold.daily` that has a price that can be reckoned with, or of those from the first of a span on."""
     since = span[0] if span else None
     columns = arrays(engine, read["gold.daily"].select(*COLUMNS["gold.daily"]), (*SERIES, "day"))
-    columns = {name: values[columns["close_usd"] > 0] for name, values in columns.items()}
+    bearable = np.logical_and.reduce([_bearable(columns[name]) for name in ("close_usd", "high_usd", "low_usd")])
+    columns = {name: values[bearable] for name, values in columns.items()}
     carried = _carried(arrays(engine, read[ITSELF].select(*CARRIES), (*SERIES, "day")))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         bitcoin = _bitcoins_returns(columns)
@@ -197,6 +200,10 @@ def build(
             for rows, grid in blocks(columns, SERIES)
         ]
     return together(made or [rows_of(_nothing())])
+
+
+def _bearable(prices: Floats) -> NDArray[np.bool_]:
+    return (prices >= BEARABLE_USD[0]) & (prices <= BEARABLE_USD[1])
 
 
 def _nothing() -> Laid:
