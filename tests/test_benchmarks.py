@@ -13,6 +13,8 @@ import frame
 import pytest
 import work
 
+from once import once
+
 COINS, YEARS = "4", "2"
 
 
@@ -35,13 +37,15 @@ def test_nothing_is_told_of_a_race_whose_results_differ() -> None:
 @pytest.fixture(scope="module")
 def lakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small lake, and the same with something new in silver, and what the usual pipeline reads."""
-    folder = tmp_path_factory.mktemp("lakes")
+    return once(tmp_path_factory, "lakes", _fill)
+
+
+def _fill(folder: Path) -> None:
     work.prepare(folder, COINS, YEARS, "one-more", "corrected")()
     work.land(folder, "one-more")()
     for state in ("one-more", "corrected"):
         work.update(folder, state, *work.SCRIPTS)()
         work.rebuild(folder, state, *work.SCRIPTS)()
-    return folder
 
 
 def ran(folder: Path, name: str, state: str, *more: str) -> Path:

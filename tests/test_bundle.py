@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from once import once
 from servers import closed_port
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +40,8 @@ def made_in(folder: Path) -> bytes:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return made_in(tmp_path_factory.mktemp("one") / "tree")
+    made_at = once(tmp_path_factory, "bundle", lambda folder: made_in(folder / "tree"))
+    return (made_at / "tree" / "dist" / "coinlake-functions.zip").read_bytes()
 
 
 def test_made_twice_in_two_folders_it_is_the_same(made: bytes, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import goldlake
+from once import once
 from pages import PAGES, WAIT_MS, browser, chromium, complaints, filled, served, settled
 
 pytestmark = pytest.mark.slow
@@ -27,24 +28,13 @@ EVERY_PAGE = pytest.mark.parametrize("name", PAGES)
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake of 250 coins and three years."""
-    return goldlake.make(tmp_path_factory.mktemp("wide"))
+    return once(tmp_path_factory, "wide", goldlake.make)
 
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The gold that the pipeline makes of 250 simulated coins and three years; one for all of xdist's workers."""
-    folder = tmp_path_factory.getbasetemp().parent / f"simulated-{os.environ.get('PYTEST_XDIST_TESTRUNUID', 'alone')}"
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        until = time.monotonic() + 600
-        while not (folder / "made").exists():
-            assert time.monotonic() < until, "another worker began it, and did not end"
-            time.sleep(0.5)
-        return folder / "gold"
-    gold = filled(folder)
-    (folder / "made").touch()
-    return gold
+    """The gold that the pipeline makes of 250 simulated coins and three years."""
+    return once(tmp_path_factory, "simulated", filled) / "gold"
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import coinlake as library
 from coinlake import catalog, pipeline
 from coinlake.errors import LakeError
 from coinlake.lake import Lake
+from once import once
 from servers import replay
 from test_cli import REPLAY, Done, coinlake
 
@@ -36,11 +37,13 @@ def scramble(file: Path) -> None:
 @pytest.fixture(scope="module")
 def made(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a small lake was made by one run."""
-    folder = tmp_path_factory.mktemp("made")
-    with replay(shared) as market:
-        done = coinlake(folder, "run", *ASKED, **REPLAY, COINLAKE_API_URL=market.url)
-    assert done.returncode == 0, done.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        with replay(shared) as market:
+            done = coinlake(folder, "run", *ASKED, **REPLAY, COINLAKE_API_URL=market.url)
+        assert done.returncode == 0, done.stderr
+
+    return once(tmp_path_factory, "doctored", make)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from coinlake.simulator.printing import floats, pairs, text
 from coinlake.simulator.traps import none
 from coinlake.wiring import Workspace, workspace
 from lakes import Program, bronze_lines, differences, opened, rows_twice
+from once import once
 
 NOW = "2023-10-01T00:45:00Z"
 """Some months after a coin was listed, so that not all have every day."""
@@ -43,12 +44,14 @@ def work_on(root: Path, now: str = NOW, **flags: str) -> Workspace:
 @pytest.fixture(scope="module")
 def fetched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The lake that the ordinary way makes of a market without dirt, over HTTP."""
-    root = tmp_path_factory.mktemp("fetched") / "lake"
+    return once(tmp_path_factory, "fetched", _fetch) / "lake"
+
+
+def _fetch(folder: Path) -> None:
     options = Options(COINS, plan="analyst", rate=0, now=NOW, speed=0, traps=none(), lasting=True)
     with running(options) as simulator:
         flags = {"api_url": simulator.url, "plan": "analyst", "rate": "0", "top": str(COINS), "days": str(DAYS)}
-        work_on(root, simulator.clock_url, **flags).run()
-    return root
+        work_on(folder / "lake", simulator.clock_url, **flags).run()
 
 
 @pytest.mark.slow(seconds=20)

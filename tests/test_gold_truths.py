@@ -28,6 +28,7 @@ from coinlake.gold.analyze import Definition, analyze, make
 from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from coinlake.table import Column, Date, Float64, String, Table
+from once import once
 from strategies import examples
 from test_gold import GOLD, SOURCES, D, H, Row, bring_up, daily_point, dicts, market, observe, stored
 from test_health import note_run, refuse
@@ -171,10 +172,13 @@ def _same(one: Any, other: Any) -> bool:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """A lake with the silver of the whole market, what runs said, and what was refused."""
-    lake = Lake.at(str(tmp_path_factory.mktemp("truths")))
+    return Lake.at(str(once(tmp_path_factory, "truths", _fill)))
+
+
+def _fill(folder: Path) -> None:
+    lake = Lake.at(str(folder))
     observe(lake, *days())
     tell(lake, START + (DAYS + 1) * D)
-    return lake
 
 
 def tell(lake: Lake, until: datetime) -> None:

@@ -19,6 +19,7 @@ import pytest
 from coinlake import catalog, functions
 from coinlake.bronze.plans import PLANS
 from coinlake.settings import SETTINGS
+from once import once_said
 from terraform import INFRA, PROJECT, Root, offline, resources
 
 ROOT = INFRA.parent
@@ -59,20 +60,20 @@ def root(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> R
 
 
 @pytest.fixture(scope="session")
-def plan(root: Root) -> dict[str, Any]:
-    return root.plan()
+def plan(root: Root, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return dict(once_said(tmp_path_factory, "plan", root.plan))
 
 
 @pytest.fixture(scope="session")
-def full_plan(root: Root, plan: dict[str, Any]) -> dict[str, Any]:
+def full_plan(root: Root, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A plan with everything optional turned on."""
-    return root.plan(**EVERYTHING)
+    return dict(once_said(tmp_path_factory, "full-plan", lambda: root.plan(**EVERYTHING)))
 
 
 @pytest.fixture(scope="session")
-def promises(root: Root) -> dict[str, str]:
+def promises(root: Root, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """How each of Terraform's own tests ended, by name."""
-    return _ended(root)
+    return dict(once_said(tmp_path_factory, "promises", lambda: _ended(root)))
 
 
 def _told(root: Root, *words: str) -> list[dict[str, Any]]:
@@ -360,11 +361,15 @@ SLIPS: Mapping[str, tuple[str, Callable[[Path], None]]] = {
 @pytest.fixture(scope="module")
 def slipped(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """What Terraform's own tests say of a copy with every slip."""
-    planted = Root.copied(tmp_path_factory.mktemp("slips"), environ, bundle=False)
-    for _, plant in SLIPS.values():
-        plant(planted.folder)
-    told = _told(planted, "-filter=tests/promises.tftest.hcl")
-    return {each["diagnostic"]["detail"].split("\n")[0] for each in told if each["type"] == "diagnostic"}
+
+    def say() -> list[str]:
+        planted = Root.copied(tmp_path_factory.mktemp("slips"), environ, bundle=False)
+        for _, plant in SLIPS.values():
+            plant(planted.folder)
+        told = _told(planted, "-filter=tests/promises.tftest.hcl")
+        return [each["diagnostic"]["detail"].split("\n")[0] for each in told if each["type"] == "diagnostic"]
+
+    return set(once_said(tmp_path_factory, "slips", say))
 
 
 @pytest.mark.parametrize("slip", SLIPS)

@@ -12,11 +12,12 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,10 @@ from lakes import (
     opened,
     orphans,
     rows_twice,
+    table_names,
     versions,
 )
+from once import once
 from servers import Replay, Reply, Request, as_json, closed_port, replay, scripted
 
 NOW, LATER = "2022-02-01T00:45:00Z", "2022-02-03T00:45:00Z"
@@ -96,13 +99,19 @@ class Grown:
 
     before: Program
     after: Program
-    asked: tuple[Mapping[str, int], ...]
-    versions: tuple[Mapping[str, int], ...]
+    asked: Sequence[Mapping[str, int]]
+    versions: Sequence[Mapping[str, int]]
 
 
 @pytest.fixture(scope="session")
-def grown(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grown]:
-    folder = tmp_path_factory.mktemp("grown")
+def grown(shared: Path, service: Replay, tmp_path_factory: pytest.TempPathFactory) -> Grown:
+    folder = once(tmp_path_factory, "grown", partial(_grow, shared))
+    seen = json.loads((folder / "seen.json").read_text())
+    before, after = program(folder / "before", service.url), program(folder / "lake", service.url, now=LATER)
+    return Grown(before, after, seen["asked"], seen["versions"])
+
+
+def _grow(shared: Path, folder: Path) -> None:
     with replay(shared) as market:
         first = program(folder / "lake", market.url)
         asked, seen = [], []
@@ -110,21 +119,22 @@ def grown(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gr
             done(first(*WHOLE))
             asked.append(market.stats()["paths"])
             seen.append(versions(first.lake))
-        before = first.copied(folder / "before")
+        first.copied(folder / "before")
         market.clock(LATER)
-        after = first.but(now=LATER)
-        done(after(*WHOLE))
+        done(first.but(now=LATER)(*WHOLE))
         asked.append(market.stats()["paths"])
         seen.append(versions(first.lake))
-        yield Grown(before, after, tuple(asked), tuple(seen))
+    (folder / "seen.json").write_text(json.dumps({"asked": asked, "versions": seen}))
 
 
 @pytest.fixture(scope="session")
 def unbroken(service: Replay, tmp_path_factory: pytest.TempPathFactory) -> Program:
     """A small lake by one run that nothing disturbed."""
-    calm = program(tmp_path_factory.mktemp("unbroken"), service.url)
-    done(calm(*SMALL))
-    return calm
+
+    def run(folder: Path) -> None:
+        done(program(folder, service.url)(*SMALL))
+
+    return program(once(tmp_path_factory, "unbroken", run), service.url)
 
 
 # What comes of it ----------------------------------------------------------------------------------------------------
@@ -205,11 +215,14 @@ def test_two_days_later_only_what_is_new_is_fetched(grown: Grown) -> None:
 @pytest.fixture(scope="session")
 def rebuilt(grown: Grown, tmp_path_factory: pytest.TempPathFactory) -> Program:
     """The grown lake, of which silver, then gold were made anew, and then tidied up."""
-    lake = grown.after.copied(tmp_path_factory.mktemp("rebuilt") / "lake")
-    done(lake("rebuild", "--layer", "silver"))
-    done(lake("rebuild", "--layer", "gold"))
-    done(lake.but(keep_hours="0")("tidy"))
-    return lake
+
+    def rebuild(folder: Path) -> None:
+        lake = grown.after.copied(folder)
+        done(lake("rebuild", "--layer", "silver"))
+        done(lake("rebuild", "--layer", "gold"))
+        done(lake.but(keep_hours="0")("tidy"))
+
+    return Program(once(tmp_path_factory, "rebuilt", rebuild), grown.after.settings)
 
 
 def test_two_days_later_gold_is_what_a_rebuild_from_nothing_makes(grown: Grown, rebuilt: Program) -> None:
@@ -421,10 +434,9 @@ def coins_with_history(lake: Path) -> set[str]:
 
 
 def rejected(lake: Path) -> set[tuple[str, str | None]]:
-    con = opened(lake)
-    if not con.execute("select 1 from duckdb_tables() where table_name = 'silver.rejects'").fetchall():
+    if "silver.rejects" not in table_names(lake):
         return set()
-    return set(con.execute('select rule, coin_id from "silver.rejects"').fetchall())
+    return set(opened(lake).execute('select rule, coin_id from "silver.rejects"').fetchall())
 
 
 def test_a_history_beyond_the_plan_is_shortened_and_not_asked_for_again(

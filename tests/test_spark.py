@@ -30,6 +30,7 @@ from coinlake.lake import Lake
 from coinlake.progress import silent
 from coinlake.table import Column, Float64
 from lakes import SRC, Program, differences, opened, orphans, rows_twice, versions
+from once import once
 from servers import closed_port
 from test_fill import NOW, work_on
 
@@ -82,7 +83,7 @@ def made(bronze: Path, root: Path, on: str) -> Path:
 
 @pytest.fixture(scope="module")
 def by_duckdb(bronze: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(bronze, tmp_path_factory.mktemp("duckdb") / "lake", "duckdb")
+    return once(tmp_path_factory, "by-duckdb", lambda folder: made(bronze, folder / "lake", "duckdb")) / "lake"
 
 
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
