@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import narwhals as nw
@@ -50,35 +51,44 @@ class Held:
         return self.counts["rows"] > 0
 
 
-def numbered(frames: Sequence[Frame], engine: Engine) -> tuple[list[str], Frame]:
-    """Every coin of some frames, in order, and a frame that gives each its number (`coin_id`, `coin`)."""
-    every = nw.concat([frame.select("coin_id") for frame in frames]).unique()
-    names = arrays(engine, every, ("coin_id",))["coin_id"]
-    return names.tolist(), frame_of(engine, {"coin_id": names, "coin": np.arange(len(names))})
-
-
-def found(frame: Frame, columns: Sequence[str], dated_by: str, coins: Frame, engine: Engine) -> Found:
-    """Rows by the coin's number (0 where a table knows no coins) and day, how many of them are odd, and, where it is
-    known, when the last was fetched. A moment of silver belongs to the day that ends with it.
+def found(
+    frames: Mapping[str, Frame], columns: Mapping[str, Sequence[str]], dated_by: Mapping[str, str], engine: Engine
+) -> tuple[list[str], dict[str, Found]]:
+    """Every coin of some tables, in order; and of each table its rows by the coin's place among these (0 where a table
+    knows no coins) and day, how many of them are odd, and, where it is known, when the last was fetched. A moment of
+    silver belongs to the day that ends with it.
     """
+    counted = [
+        _counted(frame, columns[name], dated_by[name]).with_columns(which=nw.lit(number))
+        for number, (name, frame) in enumerate(frames.items())
+    ]
+    by_day = nw.concat(counted).group_by("which", "coin_id", "day")
+    summed = engine.held(by_day.agg(*(nw.col(each).sum() for each in COUNTED), nw.col("fetched_at").max()))
+    coins = arrays(engine, summed.filter(~nw.col("coin_id").is_null()).select("coin_id").unique(), ("coin_id",))
+    places = frame_of(engine, {**coins, "coin": np.arange(len(coins["coin_id"]))})
+    placed = summed.join(places, on="coin_id", how="left").drop("coin_id")
+    whole = placed.with_columns(*(nw.col(each).cast(nw.Int64) for each in COUNTED), coin=nw.col("coin").fill_null(0))
+    rows = arrays(engine, whole, ("which",))
+    begins = np.searchsorted(rows["which"], np.arange(len(frames) + 1)).tolist()
+    return coins["coin_id"].tolist(), {
+        name: {each: values[first:end] for each, values in rows.items()}
+        for name, (first, end) in zip(frames, pairwise(begins), strict=True)
+    }
+
+
+def _counted(frame: Frame, columns: Sequence[str], dated_by: str) -> Frame:
+    """What counts of each row of a table."""
     flagged, fetched = nw.col("flags").str.contains, "fetched_at" in columns
     day = (nw.col(dated_by) - _MOMENT).dt.truncate("1d").cast(nw.Date) if fetched else nw.col(dated_by)
-    counted = frame.select(
-        *(["coin_id"] if "coin_id" in columns else []),
-        *(["fetched_at"] if fetched else []),
+    return frame.select(
+        coin_id=nw.col("coin_id") if "coin_id" in columns else nw.lit(None, nw.String),
+        fetched_at=nw.col("fetched_at") if fetched else nw.lit(None, nw.Datetime("us", "UTC")),
         day=day,
         outliers=_one(flagged(ODD)) if "flags" in columns else nw.lit(0),
         stale=_one(flagged("stale")) if "flags" in columns else nw.lit(0),
         provisional=_one(~nw.col("is_final")) if "is_final" in columns else nw.lit(0),
         rows=nw.lit(1),
     )
-    by = ("coin_id", "day") if "coin_id" in columns else ("day",)
-    last = [nw.col("fetched_at").max()] if fetched else []
-    summed = counted.group_by(*by).agg(*(nw.col(each).sum() for each in COUNTED), *last)
-    whole = summed.with_columns(*(nw.col(each).cast(nw.Int64) for each in COUNTED))
-    if "coin_id" in columns:
-        whole = whole.join(coins, on="coin_id", how="inner").drop("coin_id")
-    return arrays(engine, whole)
 
 
 def _one(condition: nw.Expr) -> nw.Expr:
@@ -89,9 +99,9 @@ def laid(each: Found, coins: int, days: Days) -> Held:
     """The same on a calendar."""
     place, inside = _placed(each, days)
     there = np.zeros((max(coins, 1), len(days)), dtype=bool)
-    there[each["coin"][inside] if "coin" in each else 0, place] = True
+    there[each["coin"][inside], place] = True
     counts = {name: np.bincount(place, each[name][inside], len(days)).astype(float) for name in COUNTED}
-    return Held(there, counts, _latest(place, each["fetched_at"][inside] if "fetched_at" in each else None, len(days)))
+    return Held(there, counts, _latest(place, each["fetched_at"][inside], len(days)))
 
 
 def _placed(each: Found, days: Days) -> tuple[NDArray[np.int64], Truths]:
@@ -101,11 +111,11 @@ def _placed(each: Found, days: Days) -> tuple[NDArray[np.int64], Truths]:
     return place[inside], inside
 
 
-def _latest(place: NDArray[np.int64], moments: Days | None, count: int) -> Days:
+def _latest(place: NDArray[np.int64], moments: Days, count: int) -> Days:
     found = np.full(count, NEVER)
-    if moments is not None and len(moments):
-        order = np.argsort(moments, kind="stable")
-        found[place[order]] = moments[order]
+    known = np.flatnonzero(~np.isnat(moments))
+    order = known[np.argsort(moments[known], kind="stable")]
+    found[place[order]] = moments[order]
     return found
 
 

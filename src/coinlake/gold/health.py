@@ -21,7 +21,7 @@ each day's row says how far they reached when it had ended; the newest, whether 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -155,7 +155,6 @@ TOLD_WITHIN = np.timedelta64(2, "h")
 """What cannot be had of a day counts if it was told so soon: a run, or the next, says what it lacks when it ends."""
 MISSING_SHARE, OUTLIER_SHARE, STALE_SHARE, NAMED = 0.1, 0.1, 0.5, 5
 _A_DAY = np.timedelta64(1, "D")
-_NOBODY = np.zeros(1, dtype=bool)
 
 Row = dict[str, Any]
 
@@ -229,8 +228,7 @@ class _Known:
         """What is read, looked at on as many days as a span rests on."""
         runs, rejects = read[RUNS], read["silver.rejects"]
         dated = {**SILVER, **{table.name: str(table.dated_by) for table in GOLD if table.dated_by}, **UNDATED}
-        names, coins = attendance.numbered([read[name] for name in dated if "coin_id" in COLUMNS[name]], engine)
-        found = {name: attendance.found(read[name], COLUMNS[name], of, coins, engine) for name, of in dated.items()}
+        names, found = attendance.found({name: read[name] for name in dated}, COLUMNS, dated, engine)
         asking = runs.filter((nw.col("calls") > 0) | (nw.col("unavailable").fill_null("[]") != "[]"))
         moments = attendance.moments({name: read[name] for name in SILVER}, SILVER, (asking, rejects), engine)
         days = _calendar([*(each["day"] for each in found.values()), moments["day"]], span)
@@ -328,7 +326,7 @@ class _Facts:
     def dated(self, name: str, like: Held) -> Iterator[Row]:
         """Each day of a table that has days; the coins are expected that were there lately in one `like` it."""
         held, days = self.known.held[name], self.known.days
-        lately = within(like.there, MONTH + 1)
+        of_coins = self._of_coins(name, held.there, like.there)
         for day in self.known.told(name):
             there = _lately_there(held.any, day)
             missing = int((~held.any[there[0] : day + 1]).sum()) if len(there) else None
@@ -336,7 +334,7 @@ class _Facts:
                 **self.about(name, day, days[there[-1]].item() if len(there) else None),
                 "rows": int(held.counts["rows"][day]),
                 "days_missing": None if name in (SIGNALS.name, CORRELATIONS.name) else missing,
-                **self._of_coins(name, held.there[:, day], lately[:, day], day),
+                **of_coins(day),
                 **{each: held.counts[each][day] for each in ("outliers", "stale") if "flags" in COLUMNS[name]},
                 **({"provisional": held.counts["provisional"][day]} if name == DAILY.name else {}),
             }
@@ -379,25 +377,31 @@ class _Facts:
             "hours_behind": (known_at.item() - ended) / timedelta(hours=1) if known else None,
             "survivorship_biased": name not in COUNT_NO_COINS,
             "rejects": sum(refused.values()),
-            "rejects_by_rule": json.dumps(refused, sort_keys=True),
+            "rejects_by_rule": json.dumps(refused, sort_keys=True) if refused else "{}",
         }
 
-    def _of_coins(self, name: str, there: Truths, lately: Truths, day: int) -> Row:
+    def _of_coins(self, name: str, there: Truths, expected: Truths) -> Callable[[int], Row]:
+        """What is told of a day's coins, by the [coin, day] that have rows, and of which it is expected."""
         if "coin_id" not in COLUMNS[name]:
-            return {}
-        if name == SIGNALS.name:
-            return {"coins": int(there.sum())}
-        lost = lately & ~there
-        cannot = lost & self.known.cannot[:, day] if name in COIN_BY_COIN else _NOBODY
-        missing = np.flatnonzero(lost & ~cannot)
-        return {
-            "coins": int(there.sum()),
-            "coins_expected": int(lately.sum()),
-            "coins_missing": len(missing),
-            "coins_unavailable": int(cannot.sum()),
-            **({"unavailable": self._unavailable(day)} if name in COIN_BY_COIN else {}),
-            "_missing": [self.known.coins[each] for each in missing[:NAMED]],
-        }
+            return lambda _: {}
+        counts = {"coins": there}
+        if name != SIGNALS.name:
+            lately = within(expected, MONTH + 1)
+            lost = lately & ~there
+            cannot = lost & self.known.cannot & (name in COIN_BY_COIN)
+            missing = lost & ~cannot
+            counts |= {"coins_expected": lately, "coins_missing": missing, "coins_unavailable": cannot}
+        by_day = {column: each.sum(axis=0).tolist() for column, each in counts.items()}
+
+        def told(day: int) -> Row:
+            row = {column: each[day] for column, each in by_day.items()}
+            if name in COIN_BY_COIN:
+                row["unavailable"] = self._unavailable(day)
+            if row.get("coins_missing"):
+                row["_missing"] = [self.known.coins[each] for each in np.flatnonzero(missing[:, day])[:NAMED]]
+            return row
+
+        return told
 
     def _unavailable(self, day: int) -> str:
         known = self.known

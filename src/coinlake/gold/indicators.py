@@ -187,7 +187,9 @@ def touched(scope: Scope, source: str) -> Scope:
 def build(
     read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, span: tuple[date, date] | None = None
 ) -> Rows:
-    """The indicators of every day in `gold.daily` that has a price that can be reckoned with, or of those from the first of a span on."""
+    """The indicators of every day in `gold.daily` that has a price to reckon with, or of those from the first of a span
+    on.
+    """
     since = span[0] if span else None
     columns = arrays(engine, read["gold.daily"].select(*COLUMNS["gold.daily"]), (*SERIES, "day"))
     bearable = np.logical_and.reduce([_bearable(columns[name]) for name in ("close_usd", "high_usd", "low_usd")])
