@@ -427,7 +427,7 @@ def test_a_recorded_error_leads_to_its_documented_outcome(
 
 def coins_with_history(lake: Path) -> set[str]:
     con = opened(lake)
-    if not con.execute("select 1 from duckdb_tables() where table_name = 'silver.prices'").fetchall():
+    if "silver.prices" not in table_names(lake):
         return set()
     sql = "select distinct coin_id from \"silver.prices\" where granularity = 'daily'"
     return {coin for (coin,) in con.execute(sql).fetchall()}
