@@ -516,10 +516,12 @@ def watched(lake: Program, words: tuple[str, ...], kill_in: str = "", after_s: f
     return Watched(process.returncode, seen, time.monotonic() - began)
 
 
-def check_a_kill(lake: Program, words: tuple[str, ...], unbroken: Path, kill_in: str, after_s: float) -> bool:
+def check_a_kill(
+    inside: Inside, lake: Program, words: tuple[str, ...], unbroken: Path, kill_in: str, after_s: float
+) -> bool:
     """Kill, run once more, and look at what there is; whether the kill came before the end."""
     killed = watched(lake, words, kill_in, after_s).code == -signal.SIGKILL
-    done(lake(*words))
+    done(inside(lake, *words))
     where = f"killed {after_s:.3f} s into {kill_in}"
     assert differences(lake.lake, unbroken) == [], where
     assert rows_twice(lake.lake) == {}, where
@@ -551,7 +553,7 @@ ENDS = ("-begun.json", "-ended.json")
 
 
 def test_killed_while_fetching_cleaning_or_analysing_the_next_run_makes_the_same_lake(
-    shared: Path, tmp_path: Path
+    shared: Path, tmp_path: Path, inside: Inside
 ) -> None:
     chance = random.Random(3)
     with replay(shared, "--latency", "0.1") as market:
@@ -561,7 +563,7 @@ def test_killed_while_fetching_cleaning_or_analysing_the_next_run_makes_the_same
         for number, step in enumerate((*STEPS, "clean")):
             lake = program(tmp_path / str(number), market.url)
             after_s = chance.uniform(0, 0.8) * lasted.length_s(step)
-            killed.append(check_a_kill(lake, QUICK, calm.lake, step, after_s))
+            killed.append(check_a_kill(inside, lake, QUICK, calm.lake, step, after_s))
     assert any(killed)
 
 
@@ -577,7 +579,7 @@ def test_killed_at_20_moments_the_next_run_makes_the_same_lake(
             step, nth = STEPS[number % 3], number // 3
             after_s = (nth + chance.random()) / 7 * calm.length_s(step)
             lake = program(tmp_path / str(number), market.url)
-            killed.append(check_a_kill(lake, SMALL, unbroken.lake, step, after_s))
+            killed.append(check_a_kill(inside, lake, SMALL, unbroken.lake, step, after_s))
             check_what_is_left(inside, lake, unbroken.lake)
             shutil.rmtree(lake.folder)
     assert sum(killed) >= 15
