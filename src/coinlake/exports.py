@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from coinlake import catalog, report
-from coinlake.duck import connect, quoted
+from coinlake.duck import glance, quoted
 from coinlake.errors import ConfigError
 from coinlake.lake import Lake
 
@@ -59,7 +59,7 @@ def _noted(lake: Lake) -> dict[str, int]:
 
 def _export(lake: Lake, name: str, to: Path | None) -> list[str]:
     table, written = catalog.table(name), []
-    con = connect()
+    con = glance()
     lake.attach(con, table, "stored")
     con.execute(f"create temp table exported as select * from stored order by {', '.join(table.key)}")
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from coinlake import catalog
-from coinlake.duck import connect
+from coinlake.duck import glance
 from coinlake.gold.holds import NEWEST
 from coinlake.lake import Lake
 from coinlake.report import chances
@@ -48,7 +48,7 @@ class Rows:
 
 def read(lake: Lake) -> Rows:
     """Everything the report tells of a lake."""
-    con = connect()
+    con = glance()
     for name in READS:
         table = catalog.table(name)
         lake.attach(con, table, table.folder)
