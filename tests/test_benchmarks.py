@@ -36,7 +36,7 @@ def test_nothing_is_told_of_a_race_whose_results_differ() -> None:
 
 @pytest.fixture(scope="module")
 def lakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small lake, and the same with something new in silver, and what the usual pipeline reads."""
+    """A small lake, and with something new in silver, what the usual pipeline reads, and what two rivals made."""
     return once(tmp_path_factory, "lakes", _fill)
 
 
@@ -46,6 +46,8 @@ def _fill(folder: Path) -> None:
     for state in ("one-more", "corrected"):
         work.update(folder, state, *work.SCRIPTS)()
         work.rebuild(folder, state, *work.SCRIPTS)()
+    ran(folder, "duckdb_copy", "done", *work.TABLES)
+    ran(folder, "polars_script", "done")
 
 
 def ran(folder: Path, name: str, state: str, *more: str) -> Path:
@@ -67,8 +69,7 @@ def test_a_script_finds_what_we_find(lakes: Path, name: str, state: str) -> None
 
 @pytest.mark.slow(seconds=20)
 def test_a_limit_writes_and_computes_what_we_do(lakes: Path) -> None:
-    copied = ran(lakes, "duckdb_copy", "done", *work.TABLES)
-    checks.copied(lakes / "done", copied, *work.TABLES)
+    checks.copied(lakes / "done", lakes / "done-duckdb_copy", *work.TABLES)
     assert "24 columns" in checks.agree_where_known(lakes / "done", ran(lakes, "talib_loop", "done"), "indicators")
 
 
@@ -81,7 +82,7 @@ def test_what_is_brought_up_to_date_is_what_is_made_anew(lakes: Path, state: str
 @pytest.mark.slow(seconds=20)
 @pytest.mark.parametrize("change", ["close_usd * (1 + 1e-5)", "nullif(close_usd, close_usd)", "'nan'::double"])
 def test_a_result_that_is_not_ours_is_refused(lakes: Path, tmp_path: Path, change: str) -> None:
-    made = ran(lakes, "polars_script", "done")
+    made = lakes / "done-polars_script"
     shutil.copy(made / "daily.parquet", tmp_path / "daily.parquet")
     checks.agree(lakes / "done", tmp_path, "daily")
     duckdb.sql(
@@ -96,7 +97,6 @@ def test_a_result_that_is_not_ours_is_refused(lakes: Path, tmp_path: Path, chang
     "pair", [(work.ask_coin, work.ask_coin_of_parquet), (work.ask_as_of, work.ask_as_of_of_polars)]
 )
 def test_rivals_answer_a_question_as_we_do(lakes: Path, pair: tuple[Callable[[Path], Any], ...]) -> None:
-    ran(lakes, "duckdb_copy", "done", *work.SCRIPTS)
     ours, theirs = (each(lakes)() for each in pair)
     assert ours == theirs
 

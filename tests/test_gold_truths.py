@@ -9,6 +9,7 @@ morning.
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
@@ -361,9 +362,13 @@ def test_arrivals_in_any_order_make_the_gold_that_a_rebuild_makes(tmp_path: Path
 
 @pytest.mark.slow(seconds=15)
 @pytest.mark.parametrize("on", ["duckdb", "pandas"])
-def test_a_table_made_in_pieces_is_the_table_made_whole(whole: Lake, on: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    bring_up(whole)
-    at_once = {table: stored(whole, table) for table in GOLD}
+def test_a_table_made_in_pieces_is_the_table_made_whole(
+    whole: Lake, tmp_path: Path, on: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(whole.silver, tmp_path / "silver")
+    lake = Lake.at(str(tmp_path))
+    bring_up(lake)
+    at_once = {table: stored(lake, table) for table in GOLD}
     monkeypatch.setattr(blocks, "LEAST_ROWS", 900)
     pieces: dict[str, int] = {}
     for definition in definitions(SOURCES):
@@ -371,10 +376,10 @@ def test_a_table_made_in_pieces_is_the_table_made_whole(whole: Lake, on: str, mo
         def told(made: int, of: int, name: str = definition.table.name) -> None:
             pieces[name] = of
 
-        analyze(whole, definition, engine(on), SOURCES, anew=True, memory=1, told=told)
+        analyze(lake, definition, engine(on), SOURCES, anew=True, memory=1, told=told)
     assert {name for name, of in pieces.items() if of > 2} == {f"gold.{each}" for each in MADE_IN_PIECES}
     for table in GOLD:
-        assert differing(table, at_once[table], stored(whole, table))[:3] == [], table.name
+        assert differing(table, at_once[table], stored(lake, table))[:3] == [], table.name
 
 
 MADE_IN_PIECES = ("daily", "indicators", "market", "signals", "health")

@@ -560,7 +560,7 @@ def test_killed_while_fetching_cleaning_or_analysing_the_next_run_makes_the_same
         calm = program(tmp_path / "calm", market.url)
         lasted = watched(calm, QUICK)
         killed = []
-        for number, step in enumerate((*STEPS, "clean")):
+        for number, step in enumerate(STEPS):
             lake = program(tmp_path / str(number), market.url)
             after_s = chance.uniform(0, 0.8) * lasted.length_s(step)
             killed.append(check_a_kill(inside, lake, QUICK, calm.lake, step, after_s))

@@ -61,7 +61,11 @@ def spark() -> Engine:
 @pytest.fixture(scope="module")
 def bronze(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The answers of a small market, each in an object of its own, and one that is refused; cleaned by nobody."""
-    filled, apart = (work_on(tmp_path_factory.mktemp("bronze") / "lake") for _ in range(2))
+    return once(tmp_path_factory, "spark-bronze", _fill) / "apart"
+
+
+def _fill(folder: Path) -> None:
+    filled, apart = (work_on(folder / name) for name in ("filled", "apart"))
     fill.into_bronze(filled, fill.Bucket(COINS, DAYS, traps={"null_in_series": 0.01, "now_point": 1.0}))
     answers = {path: list(unpack(filled.lake.objects.get(path))) for path in steps.landed(filled.lake)}
     odd = next(some[0] for path, some in answers.items() if "market_chart" in path)
@@ -69,7 +73,6 @@ def bronze(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path, some in answers.items():
         for number, answer in enumerate(some):
             apart.lake.objects.put(f"{path.removesuffix('.jsonl.gz')}-{number}.jsonl.gz", pack([answer]))
-    return Path(apart.lake.bronze).parent
 
 
 def made(bronze: Path, root: Path, on: str) -> Path:
