@@ -28,7 +28,7 @@ EVERY_PAGE = pytest.mark.parametrize("name", PAGES)
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake of 250 coins and three years."""
-    return once(tmp_path_factory, "wide", goldlake.make)
+    return once(tmp_path_factory, "wide", goldlake.make) / "gold"
 
 
 @pytest.fixture(scope="session")
