@@ -58,8 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Coverage is measured in the quick tests: in the long ones, and in what they start, it would double their time."""
-    setting = os.environ.pop("COVERAGE_PROCESS_CONFIG", None) if _seconds(item) else None
+    """Where coverage is not measured in a test, it is not in what the test starts: it would double the time."""
+    setting = os.environ.pop("COVERAGE_PROCESS_CONFIG", None) if item.get_closest_marker("no_cover") else None
     result = yield
     if setting is not None:
         os.environ["COVERAGE_PROCESS_CONFIG"] = setting

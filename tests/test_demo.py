@@ -29,6 +29,7 @@ from coinlake.watch import watch
 from coinlake.wiring import Workspace, workspace
 from servers import closed_port
 
+pytestmark = pytest.mark.no_cover
 DAY = timedelta(days=1)
 
 

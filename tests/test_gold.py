@@ -631,7 +631,7 @@ arrivals = st.lists(_rows, max_size=14).map(_each_once)
 
 
 @pytest.mark.slow
-@examples(10)
+@examples(6)
 @given(arrivals, st.lists(st.sampled_from(["mine", "coingecko"]), unique=True))
 def test_both_engines_make_the_same_days(observed: list[Row], sources: list[str]) -> None:
     assert built(observed, "duckdb", sources) == built(observed, "pandas", sources)

@@ -853,7 +853,7 @@ NAMES = ("coin", "day", "open", "high", "low", "close", "volume")
 
 @given(lines(FLOATS | TEXTS | st.none(), TEXTS))
 @example([("bitcoin", "2014-09-17", 1.0, "NaN", None, "", 0.1), ("bitcoin", "2014-09-17", None, None, None, 0.0, -0.0)])
-@examples(20)
+@examples(10)
 def test_every_line_of_a_csv_file_is_a_candle_or_a_reject(given: list[tuple[Cell, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.csv"
@@ -862,7 +862,7 @@ def test_every_line_of_a_csv_file_is_a_candle_or_a_reject(given: list[tuple[Cell
 
 
 @given(lines(FLOATS | st.none(), TEXTS), st.booleans())
-@examples(12)
+@examples(6)
 def test_every_row_of_a_parquet_file_is_a_candle_or_a_reject(given: list[tuple[Cell, ...]], as_texts: bool) -> None:
     columns = list(zip(*given, strict=True))
     kind = pa.string() if as_texts else pa.float64()

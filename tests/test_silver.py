@@ -729,7 +729,7 @@ def test_the_time_zone_of_the_machine_changes_nothing(on: str) -> None:
 
 
 @pytest.mark.slow
-@examples(15)
+@examples(10)
 @given(st.lists(answers, min_size=1, max_size=8))
 def test_both_engines_make_the_same_of_any_answers(given: list[Answer]) -> None:
     assert found(*given).told() == found(*given, on="pandas").told()
