@@ -22,8 +22,8 @@ settings.load_profile("coinlake")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests never meet the key, the lake or the clock of whoever runs them, nor how they began the tests."""
-    for name in [name for name in os.environ if name.startswith("COINLAKE_")]:
+    """Tests never meet the key, the lake or the clock of whoever runs them, nor how they began the tests, or Python."""
+    for name in [name for name in os.environ if name.startswith("COINLAKE_") or name == "PYTHONUNBUFFERED"]:
         del os.environ[name]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell begins what runs in its background
         signal.signal(signal.SIGINT, signal.default_int_handler)

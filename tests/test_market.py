@@ -86,6 +86,19 @@ def test_a_coin_that_was_never_believed_has_no_capitalisation() -> None:
     assert ours["total_market_cap_usd"].tolist() == [75.0]
 
 
+@pytest.mark.parametrize("close", [0.0, 1e-305])
+def test_what_a_float64_cannot_hold_is_unknown(close: float) -> None:
+    """A sum of capitalisations, and one that would stand in for another because of what the price did since."""
+    both = made(coins({"bitcoin": [1.7e308, 75.0], "small": [1.7e308, 25.0]}))
+    assert np.isnan(both["total_market_cap_usd"][0]) and np.isnan(both["bitcoin_dominance"][0])
+    assert (both["total_market_cap_usd"][1], both["bitcoin_dominance"][1]) == (100.0, 0.75)
+    days = coins({"bitcoin": [75.0, 75.0], "small": [1e9, 1e13]}, {("small", 1): "jump_market_cap"})
+    days["close_usd"][(days["coin_id"] == "small") & (np.arange(len(days["day"])) % 2 == 0)] = close
+    with np.errstate(all="raise", under="ignore"):
+        ours = made(days)
+    assert ours["total_market_cap_usd"][1] == 75.0
+
+
 def test_a_day_is_of_those_on_its_list_and_says_when_there_was_none() -> None:
     daily = coins({"bitcoin": [60.0] * 2, "ether": [30.0] * 2, "later": [10.0] * 2})
     ours = made(daily, [("bitcoin", 0, 1.0), ("ether", 0, 2.0)])

@@ -435,14 +435,14 @@ def test_nothing_known_fires_nothing() -> None:
     [
         (42981.4, "$42,981"), (999.999, "$1,000.00"), (158.26182, "$158.26"), (0.523836, "$0.5238"),
         (2.993e-05, "$0.00002993"), (0.00099996, "$0.001000"), (5.6e-11, "$0.00000000005600"), (0.0, "$0"),
-        (-12.5, "-$12.50"), (1.0, "$1.00"), (1e300, "$1e+300"),
+        (-12.5, "-$12.50"), (1.0, "$1.00"), (1e300, "$1e+300"), (5e-296, "$5e-296"), (9.9996e-16, "$1e-15"),
     ],
 )  # fmt: skip
 def test_a_price_has_the_digits_it_needs(price: float, words: str) -> None:
     assert usd(price) == words
 
 
-@given(st.floats(-300, -0.001).map(lambda power: 10.0**power), st.integers(-2, 2), st.booleans())
+@given(st.floats(-14.9, -0.001).map(lambda power: 10.0**power), st.integers(-2, 2), st.booleans())
 def test_below_a_dollar_four_digits_count(price: float, steps: int, carries: bool) -> None:
     if carries:  # as near as can be to what four digits round to a power of ten
         price = float(f"9.9995e{np.floor(np.log10(price)):.0f}")

@@ -253,9 +253,10 @@ class Screen:
             self.out.write(plain(view))
 
     def show_json(self, value: Any) -> None:
-        """A result for a machine: one JSON value on stdout and nothing else."""
+        """A result for a machine: one JSON value on stdout and nothing else, at once, for some commands run on."""
         self.close()
         self.out.write(json.dumps(to_json(value), ensure_ascii=False) + "\n")
+        self.out.flush()
 
 
 def plain(view: RenderableType) -> str:

@@ -98,7 +98,7 @@ TABLE = Table(
             between=(0, 30),
         ),
         "coins": _coins("coins that have a row"),
-        "coins_expected": _coins("coins that had one within the 30 days before"),
+        "coins_expected": _coins("coins that had one on the day or within the 30 days before"),
         "coins_missing": _coins("of these, the coins that have none and could have one"),
         "coins_unavailable": _coins("of these, the coins whose day cannot be had"),
         "unavailable": Column(

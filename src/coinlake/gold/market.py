@@ -193,10 +193,10 @@ class _Days:
         return np.bincount(self.number[where], minlength=len(self.days)).astype(float)
 
     def total(self, values: Floats) -> Floats:
-        """By day, the sum of the values that are known; NaN where none is."""
+        """By day, the sum of the values that are known; NaN where none is, or where it is more than a float64 can be."""
         known = ~np.isnan(values)
         summed = np.bincount(self.number[known], values[known], len(self.days))
-        return np.where(self.count(known) > 0, summed, np.nan)
+        return np.where((self.count(known) > 0) & np.isfinite(summed), summed, np.nan)
 
     def mean(self, values: Floats) -> Floats:
         """By day, the mean of the values that are known."""
@@ -252,7 +252,7 @@ def _of_days(coins: Columns, known: Universes) -> dict[str, NDArray[Any]]:
     weight = np.where(moved & (before[inside] > 0), before[inside], np.nan)
     weights = mine.total(weight)
     not_bitcoin = ~among(mine["coin_id"], BITCOINS)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         made = {
             "day": every.days,
             "universe_coins": mine.count(np.ones(len(cap), dtype=bool)).astype(np.int64),
@@ -289,8 +289,10 @@ def _believed(rows: Columns) -> Floats:
     last = np.maximum.accumulate(np.where(begins | ~(jumped | np.isnan(cap)), place, 0))
     recent = (rows["day"] - rows["day"][last]).astype(int) <= BELIEVED_FOR
     usable = recent & (last >= first) & ~jumped[last]
-    stands_in = np.where(usable, cap[last] / rows["close_usd"][last] * rows["close_usd"], np.nan)
-    return np.where(jumped, stands_in, cap)
+    close = rows["close_usd"]
+    with np.errstate(over="ignore"):
+        stands_in = cap[last] / np.where(usable & (close[last] > 0), close[last], np.nan) * close
+    return np.where(jumped, np.where(np.isfinite(stands_in), stands_in, np.nan), cap)
 
 
 def _universe(every: _Days, known: Universes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -174,12 +174,14 @@ def _of_each(join: np.ufunc, values: NDArray[Any], starts: NDArray[np.int64]) ->
 
 
 def _averages(values: Floats, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
-    """The mean of each coin's known values; around one of them, so that what never moved is its own mean."""
+    """The mean of each coin's known values; around one of them, so that what never moved is its own mean, and of parts,
+    so that no sum is more than a float64 can be.
+    """
     known = ~np.isnan(values)
     middle = _of_each(np.fmax, values, starts)
     away = np.where(known, values - np.repeat(middle, lengths), 0.0)
-    counts = _of_each(np.add, known.astype(np.int64), starts)
-    return np.asarray(middle + _of_each(np.add, away, starts) / np.maximum(counts, 1))
+    counts = np.maximum(_of_each(np.add, known.astype(np.int64), starts), 1)
+    return np.asarray(middle + _of_each(np.add, away / np.repeat(counts, lengths), starts))
 
 
 def _returns(close: Floats, before: NDArray[np.int64], ends: NDArray[np.int64]) -> Floats:

@@ -17,8 +17,8 @@ def usd(price: float) -> str:
         return f"{sign}${size:,.0f}"
     if size >= 1:
         return f"{sign}${size:,.2f}"
-    if size == 0:
-        return "$0"
+    if size < 1e-15:
+        return f"{sign}${size:.4g}"
     places = max(4, 4 - _exponent(size))
     return "%s$%.*f" % (sign, places, size)  # noqa: UP031 - a format within a format takes twice as long
 
@@ -29,7 +29,7 @@ def _least(exponent: int) -> float:
     return found if f"{found:.3e}".startswith("1") else math.nextafter(found, 1)
 
 
-_SMALLEST = -323
+_SMALLEST = -16
 _LEAST = [_least(exponent) for exponent in range(_SMALLEST, 1)]
 """By power of ten: looked up, it takes a third of the time of asking a text for its exponent."""
 
