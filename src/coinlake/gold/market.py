@@ -193,7 +193,7 @@ class _Days:
         return np.bincount(self.number[where], minlength=len(self.days)).astype(float)
 
     def total(self, values: Floats) -> Floats:
-        """By day, the sum of the values that are known; NaN where none is, or where it is more than a float64 can be."""
+        """By day, the sum of the values that are known; NaN where none is, or where no float64 can hold it."""
         known = ~np.isnan(values)
         summed = np.bincount(self.number[known], values[known], len(self.days))
         return np.where((self.count(known) > 0) & np.isfinite(summed), summed, np.nan)
