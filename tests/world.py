@@ -24,6 +24,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
 from pathlib import Path
@@ -108,7 +109,7 @@ def emulator() -> Iterator[str]:
                 if process.poll() is not None:
                     said.seek(0)
                     pytest.skip(f"gcloud has no Pub/Sub emulator here: {said.read().decode()[-300:]}")
-                with suppress(OSError):
+                with suppress(OSError, HTTPException):  # before it speaks HTTP/1 it answers in another tongue
                     urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5).close()
                     break
                 time.sleep(0.1)
