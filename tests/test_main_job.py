@@ -429,11 +429,10 @@ def test_a_recorded_error_leads_to_its_documented_outcome(
 
 
 def coins_with_history(lake: Path) -> set[str]:
-    con = opened(lake)
     if "silver.prices" not in table_names(lake):
         return set()
     sql = "select distinct coin_id from \"silver.prices\" where granularity = 'daily'"
-    return {coin for (coin,) in con.execute(sql).fetchall()}
+    return {coin for (coin,) in opened(lake).execute(sql).fetchall()}
 
 
 def rejected(lake: Path) -> set[tuple[str, str | None]]:
