@@ -18,14 +18,17 @@ NOW_MS = int(NOW.timestamp() * 1000)
 IN_FULL = {"vs_currency": "usd", "precision": "full"}
 
 
+EXAMPLES = int(os.environ.get("EXAMPLES") or "1")
+"""How many times as many of whatever is drawn at random are wanted."""
+
+
 def examples(number: int, shrinks: bool = True) -> settings:
     """So many examples, others in every run, or as many times as EXAMPLES says; one that is dear is shown as found, not
     made small.
     """
-    many = number * int(os.environ.get("EXAMPLES") or "1")
     phases = [phase for phase in Phase if shrinks or phase is not Phase.shrink]
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(max_examples=many, phases=phases, suppress_health_check=slow)
+    return settings(max_examples=number * EXAMPLES, phases=phases, suppress_health_check=slow)
 
 
 def answer(

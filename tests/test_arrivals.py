@@ -158,9 +158,10 @@ class Arrivals(RuleBasedStateMachine):
     def rebuilt(self) -> Rows:
         """Every table of gold, made from silver alone."""
         runs_on, streams = engine("duckdb"), dict[str, Any]()
-        for each in definitions(self.sources):
-            streams[each.table.name] = make(self.lake, each, runs_on, self.sources, made=streams)
-        return {name: dicts(stream) for name, stream in streams.items()}
+        with self.lake.as_it_stands():
+            for each in definitions(self.sources):
+                streams[each.table.name] = make(self.lake, each, runs_on, self.sources, made=streams)
+            return {name: dicts(stream) for name, stream in streams.items()}
 
 
 def _candle(coin: str, number: int) -> tuple[float, float, float, float]:
@@ -185,7 +186,8 @@ def brought_up(folder: Path, first: list[Row], then: list[Row]) -> list[tuple[An
     needed = [each for each in definitions(SOURCES) if each.table.name in ("gold.daily", "gold.indicators")]
     for hour, rows in enumerate((first, then)):
         observe(lake, *rows, fetched_at=end_of(YEARS) + hour * H)
-        how = [analyze(lake, each, engine("duckdb"), SOURCES).how for each in needed]
+        with lake.as_it_stands():
+            how = [analyze(lake, each, engine("duckdb"), SOURCES).how for each in needed]
     assert how == ["updated", "updated"]
     table = needed[-1].table
     step_by_step = stored(lake, table)

@@ -50,7 +50,7 @@ def chrome() -> Iterator[Any]:
             pytest.fail("there is no Chromium, and where CI=true there has to be one: `make browser` installs it")
         pytest.skip("there is no Chromium here: `make browser` installs it")
     with browser() as opened:
-        yield opened
+        yield opened.new_context()  # one for all: what it keeps of the scripts makes the second page cheap
 
 
 @pytest.fixture(scope="session")
@@ -62,13 +62,20 @@ def address(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 class Reader:
     """A page that is open, and everything that went wrong in it."""
 
-    def __init__(self, chrome: Any, address: str, theme: str = "light", size: Any = WIDE) -> None:
-        self.context = chrome.new_context(viewport=size, color_scheme=theme)
-        self.page = self.context.new_page()
+    def __init__(self, chrome: Any, address: str, size: Any = WIDE) -> None:
+        self.page = chrome.new_page()
+        self.page.set_viewport_size(size)
         self.page.set_default_timeout(WAIT_MS // 3)
         self.address = address
         self.wrong: list[str] = []
         complaints(self.page, self.wrong)
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, failed: object, *_: object) -> None:
+        self.page.close()
+        assert failed or self.wrong == []
 
     def open(self, path: str) -> Any:
         self.page.goto(f"{self.address}/{path}")
@@ -90,51 +97,64 @@ class Reader:
 
 @pytest.fixture
 def reader(chrome: Any, address: str) -> Iterator[Reader]:
-    opened = Reader(chrome, address)
-    yield opened
-    opened.context.close()
-    assert opened.wrong == []
+    with Reader(chrome, address) as opened:
+        yield opened
 
 
 @EVERY_PAGE
-def test_a_page_opens_without_a_complaint_and_everybody_can_use_it(
+def test_a_page_fits_a_phone_has_no_complaint_and_everybody_can_use_it(
     chrome: Any, address_of_simulated: str, name: str
 ) -> None:
+    with Reader(chrome, address_of_simulated, NARROW) as reader:
+        page = reader.open(PAGES[name])
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= NARROW["width"]
+        page.set_viewport_size(WIDE)
+        grounds = {theme: _usable(reader, theme) for theme in ("light", "dark")}
+        assert grounds["light"] != grounds["dark"]
+        _reached_by_keyboard(page)
+
+
+def _usable(reader: Reader, theme: str) -> str:
+    """Demand that a page says what it must and bars nobody; returns the colour of its ground."""
     from axe_playwright_python.sync_playwright import Axe
 
-    for theme in ("light", "dark"):
-        reader = Reader(chrome, address_of_simulated, theme)
-        page = reader.open(PAGES[name])
-        assert page.query_selector_all("[data-testid=stException]") == []
-        assert "Simulated market" in reader.content()
-        assert "Data powered by CoinGecko" in reader.content() and "investment advice" in reader.content()
-        found = Axe().run(page).response["violations"]
-        serious = [
-            (each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in {"serious", "critical"}
-        ]
-        assert serious == []
-        assert reader.wrong == []
-        reader.context.close()
+    page = reader.page
+    page.emulate_media(color_scheme=theme)
+    time.sleep(0.5)  # it is drawn anew
+    settled(page)
+    assert page.query_selector_all("[data-testid=stException]") == []
+    assert "Simulated market" in reader.content()
+    assert "Data powered by CoinGecko" in reader.content() and "investment advice" in reader.content()
+    found = Axe().run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in {"serious", "critical"}] == []
+    return str(page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"))
 
 
-@EVERY_PAGE
-def test_a_page_fits_a_phone(chrome: Any, address_of_simulated: str, name: str) -> None:
-    reader = Reader(chrome, address_of_simulated, size=NARROW)
-    page = reader.open(PAGES[name])
-    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= NARROW["width"]
-    assert reader.wrong == []
-    reader.context.close()
+def _reached_by_keyboard(page: Any) -> None:
+    """Demand that no control is left out; what opens a list, or steps through a row of choices, is reached by the field
+    or the row that it belongs to.
+    """
+    unreached = page.evaluate(
+        """[...document.querySelectorAll('[data-testid=stMain] :is(button,input,select,a[href],[role=slider])')]
+        .filter(each => each.offsetParent && !each.disabled && each.type !== 'hidden' && each.tabIndex < 0)
+        .filter(each => !each.closest('[data-tag],[role=radiogroup],[data-testid=stElementToolbar],[aria-haspopup]'))
+        .filter(each => !each.closest('.js-plotly-plot,[data-testid=stDateInput],[aria-hidden=true]'))
+        .filter(each => !each.closest('[data-testid^=stNumberInputStep]'))
+        .map(each => each.outerHTML.slice(0, 200))"""
+    )
+    assert unreached == []
+    for field in page.locator("[data-testid=stNumberInput] input").all():
+        before = field.input_value()
+        field.press("ArrowUp")  # as its button does
+        assert field.input_value() != before
 
 
 def test_the_command_serves_what_the_script_does(chrome: Any, simulated: Path, tmp_path: Path) -> None:
-    with served(simulated, None, tmp_path) as at:
-        reader = Reader(chrome, at)
-        for path in PAGES.values():
+    with served(simulated, None, tmp_path) as at, Reader(chrome, at) as reader:
+        for path in ("", "health"):
             reader.open(path)
             assert reader.page.locator("h1").last.inner_text() != "This lake cannot be read"
             assert "Simulated market" in reader.content()
-        assert reader.wrong == []
-        reader.context.close()
 
 
 def test_the_market_changes_with_its_controls(reader: Reader) -> None:
@@ -165,14 +185,13 @@ def test_a_coin_changes_with_its_controls_and_a_link_restores_it(reader: Reader)
     page.keyboard.press("Escape")
     settled(page)
     link, chosen = page.url, page.get_by_role("radio", checked=True).all_inner_texts()
-    other = Reader(reader.context.browser, reader.address)
-    other.page.goto(link)
-    settled(other.page)
-    assert other.page.get_by_role("radio", checked=True).all_inner_texts() == chosen
-    assert other.page.get_by_label("Coin", exact=True).input_value() == "Simulated Tether · USDT"
-    assert "Drawdown" in other.page.inner_text(".st-key-card-price")
-    assert other.page.url == link
-    other.context.close()
+    with Reader(page.context.browser.new_context(), reader.address) as other:
+        other.page.goto(link)
+        settled(other.page)
+        assert other.page.get_by_role("radio", checked=True).all_inner_texts() == chosen
+        assert other.page.get_by_label("Coin", exact=True).input_value() == "Simulated Tether · USDT"
+        assert "Drawdown" in other.page.inner_text(".st-key-card-price")
+        assert other.page.url == link
 
 
 def test_signals_are_filtered_and_those_without_evidence_are_grey(reader: Reader) -> None:
@@ -221,29 +240,9 @@ def test_health_leads_from_a_number_to_its_object_in_bronze(reader: Reader) -> N
     assert "Serve" in reader.page.inner_text(".kpis")
 
 
-@EVERY_PAGE
-def test_the_keyboard_reaches_every_control(reader: Reader, name: str) -> None:
-    page = reader.open(PAGES[name])
-    # What opens a list, or steps through a row of choices, is reached by the field or the row that it belongs to.
-    unreached = page.evaluate(
-        """[...document.querySelectorAll('[data-testid=stMain] :is(button,input,select,a[href],[role=slider])')]
-        .filter(each => each.offsetParent && !each.disabled && each.type !== 'hidden' && each.tabIndex < 0)
-        .filter(each => !each.closest('[data-tag],[role=radiogroup],[data-testid=stElementToolbar],[aria-haspopup]'))
-        .filter(each => !each.closest('.js-plotly-plot,[data-testid=stDateInput],[aria-hidden=true]'))
-        .filter(each => !each.closest('[data-testid^=stNumberInputStep]'))
-        .map(each => each.outerHTML.slice(0, 200))"""
-    )
-    assert unreached == []
-    for field in page.locator("[data-testid=stNumberInput] input").all():
-        before = field.input_value()
-        field.press("ArrowUp")  # as its button does
-        assert field.input_value() != before
-
-
 def test_a_new_version_appears_within_ten_seconds_and_the_reader_stays_where_he_is(chrome: Any, tmp_path: Path) -> None:
     gold = goldlake.make(tmp_path, 20, 420)
-    with served(gold) as at:
-        reader = Reader(chrome, at)
+    with served(gold) as at, Reader(chrome, at) as reader:
         page = reader.open("coin?coin=sim-solana&range=3M")
         page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop = 300")
         before = page.locator(".kpi .v").first.inner_text()
@@ -254,48 +253,13 @@ def test_a_new_version_appears_within_ten_seconds_and_the_reader_stays_where_he_
         settled(page)
         assert abs(page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") - 300) < 80
         assert "coin=sim-solana" in page.url and "range=3M" in page.url
-        reader.context.close()
-
-
-def test_a_lake_with_nothing_to_show_leads_to_a_page_that_helps(chrome: Any, tmp_path: Path) -> None:
-    (tmp_path / "empty" / "gold").mkdir(parents=True)
-    (tmp_path / "silver-only" / "silver" / "prices").mkdir(parents=True)
-    (tmp_path / "wrong" / "gold" / "daily" / "_delta_log").mkdir(parents=True)
-    (tmp_path / "wrong" / "gold" / "daily" / "_delta_log" / f"{0:020d}.json").write_text("this is no log\n")
-    told = {
-        "empty": ("This lake is empty", "coinlake run"),
-        "silver-only": ("Silver is there, gold is not yet", "analyze"),
-        "nowhere": ("There is no lake here", "coinlake demo --once"),
-        "wrong": ("This lake cannot be read", "coinlake doctor"),
-    }
-    for lake, (heading, command) in told.items():
-        with served(tmp_path / lake / "gold") as at:
-            reader = Reader(chrome, at)
-            reader.open("")
-            assert reader.page.locator("h1").last.inner_text() == heading, lake
-            reader.page.get_by_text(command).first.wait_for()
-            assert reader.wrong == []
-            reader.context.close()
 
 
 def test_gold_that_arrives_replaces_the_page_that_asked_for_it(chrome: Any, tmp_path: Path) -> None:
-    with served(tmp_path / "gold") as at:
-        reader = Reader(chrome, at)
+    with served(tmp_path / "data" / "gold") as at, Reader(chrome, at) as reader:
         reader.open("")
-        goldlake.make(tmp_path, 8, 90)
-        reader.page.get_by_text("Today's signals").wait_for()
-        reader.context.close()
-
-
-@pytest.mark.parametrize("missing", [("market", "signals", "market_summary"), ("indicators", "backtests", "health")])
-def test_a_half_filled_lake_shows_what_it_has(chrome: Any, tmp_path: Path, missing: tuple[str, ...]) -> None:
-    gold = goldlake.make(tmp_path, 8, 90)
-    for table in missing:
-        (gold / table).rename(tmp_path / table)
-    with served(gold) as at:
-        reader = Reader(chrome, at)
-        for path in PAGES.values():
-            page = reader.open(path)
-            assert page.query_selector_all("[data-testid=stException]") == [], path
+        assert reader.page.locator("h1").last.inner_text() == "There is no lake here"
+        reader.page.get_by_text("coinlake demo --once").first.wait_for()
         assert reader.wrong == []
-        reader.context.close()
+        goldlake.make(tmp_path / "data", 8, 90)
+        reader.page.get_by_text("Today's signals").wait_for()

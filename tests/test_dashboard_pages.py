@@ -133,6 +133,18 @@ def test_one_coin_and_little_history_draw_as_well(name: str, tmp_path: Path, mon
     drawn(opened(name, goldlake.make(tmp_path, 1, 40), monkeypatch))
 
 
+@every_page
+@pytest.mark.parametrize("missing", [("market", "signals", "market_summary"), ("indicators", "backtests", "health")])
+def test_a_half_filled_lake_shows_what_it_has(
+    name: str, missing: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gold = goldlake.make(tmp_path, 8, 90)
+    for table in missing:
+        (gold / table).rename(tmp_path / table)
+    page = drawn(opened(name, gold, monkeypatch))
+    assert [each.value for each in page.title] == [TITLES[name]]
+
+
 @pytest.mark.parametrize(
     ("made", "heading"),
     [((), "There is no lake here"), (("lake",), "This lake is empty"), (("lake", "lake/silver/prices"), "Silver is")],

@@ -19,13 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coinlake import catalog
-from coinlake.duck import bring, connect
+from coinlake.duck import bring, glance
 from coinlake.engine import engine
 from coinlake.engine.current import current
 from coinlake.gold.analyze import Made, analyze
 from coinlake.gold.market_summary import WINDOWS, summarise
 from coinlake.lake import Lake
-from coinlake.pipeline import definitions
+from coinlake.pipeline import definitions, looked_at
 from coinlake.query import query
 from coinlake.table import Table, Type
 from coinlake.upkeep import compact, sweep
@@ -92,7 +92,7 @@ def arrow(table: Table, rows: Sequence[Row]) -> Any:
     select = ", ".join(
         f'{_SINCE_1970.get(column.type, "")}("{name}") as "{name}"' for name, column in table.columns.items()
     )
-    con = connect()
+    con = glance()
     bring(con, Rows.from_pydict(columns), "given", select)
     return con.table("given")
 
@@ -105,7 +105,7 @@ def _plain(value: Any) -> Any:
 
 
 def dicts(stream: Any) -> list[Row]:
-    con = connect()
+    con = glance()
     bring(con, stream, "given")
     relation = con.sql("select * from given order by all")
     return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
@@ -350,7 +350,8 @@ def observe(lake: Lake, *rows: Row, fetched_at: datetime | None = None) -> None:
 def bring_up(lake: Lake, on: str = "duckdb", anew: bool = False, sources: Sequence[str] = SOURCES) -> list[Made]:
     """All of gold, up to date."""
     runs_on = engine(on)
-    return [analyze(lake, each, runs_on, sources, anew) for each in definitions(sources)]
+    with lake.as_it_stands(*looked_at()):
+        return [analyze(lake, each, runs_on, sources, anew) for each in definitions(sources)]
 
 
 def stored(lake: Lake, table: Table) -> list[Row]:

@@ -113,9 +113,10 @@ def made(lake: Lake, day: date) -> Rows:
 def _only(lake: Lake, day: date, wanted: Sequence[Definition]) -> Rows:
     at = datetime(day.year, day.month, day.day, tzinfo=UTC) + D + 2 * H
     runs_on, streams = engine("duckdb"), dict[str, Any]()
-    for definition in wanted:
-        streams[definition.table.name] = make(lake, definition, runs_on, SOURCES, None, at, streams)
-    return {name: dicts(stream) for name, stream in streams.items()}
+    with lake.as_it_stands():
+        for definition in wanted:
+            streams[definition.table.name] = make(lake, definition, runs_on, SOURCES, None, at, streams)
+        return {name: dicts(stream) for name, stream in streams.items()}
 
 
 def changed(tables: Sequence[Table], before: Rows, after: Rows, cut: date) -> list[str]:
@@ -156,7 +157,7 @@ def differing(table: Table, some: list[Row], others: list[Row]) -> list[tuple[An
     """Values that differ by more than 1e-9, each with its key; rows that only one side has."""
     one, other = ({tuple(row[name] for name in table.key): row for row in rows} for rows in (some, others))
     found: list[tuple[Any, ...]] = [(key, "alone") for key in one.keys() ^ other.keys()]
-    for key in one.keys() & other.keys():
+    for key in (key for key in one.keys() & other.keys() if one[key] != other[key]):
         found += [(key, n, one[key][n], other[key][n]) for n in one[key] if not _same(one[key][n], other[key][n])]
     return found
 

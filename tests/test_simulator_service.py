@@ -29,6 +29,7 @@ from coinlake.simulator.plans import PLANS
 from coinlake.simulator.printing import number, rounded, text
 from coinlake.simulator.traps import TRAPS, none
 from lakes import Program, bronze_lines, differences, opened
+from strategies import EXAMPLES
 
 NOW = "2022-02-01T00:45:00Z"
 NOW_MS = 1_643_676_300_000
@@ -1110,7 +1111,7 @@ def test_whatever_the_description_allows_to_ask_is_answered_as_it_says(
     answered: list[int] = []
 
     @given(case=api[path]["GET"].as_strategy(), id_=st.sampled_from(there))
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30 * EXAMPLES, suppress_health_check=list(HealthCheck))
     def ask(case: Any, id_: str) -> None:
         asked = path.replace("{id}", id_)
         params = {name: _as_text(value) for name, value in (case.query or {}).items()}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from coinlake import catalog
 from coinlake.coin import coins_of, found
-from coinlake.duck import bring, connect, quoted
+from coinlake.duck import bring, glance, quoted
 from coinlake.engine import engine
 from coinlake.engine.series import columns, frame_of
 from coinlake.errors import ConfigError
@@ -88,7 +88,7 @@ def correlations(lake: Lake, coins: Sequence[str], day: date | None = None) -> d
     first = end - timedelta(days=max(pairwise.WINDOWS))
     within = f"day > date '{first}' and day <= date '{end}' and year >= {first.year} and year <= {end.year}"
     within += f" and coin_id in ({', '.join(map(quoted, names))})" if names else ""
-    con = connect()
+    con = glance()
     for name in ("gold.daily", "gold.indicators"):
         table = catalog.table(name)
         given = ["coin_id", "day", "market_cap_usd" if table.folder == "daily" else "log_return_1d"]
@@ -101,7 +101,7 @@ def correlations(lake: Lake, coins: Sequence[str], day: date | None = None) -> d
 
 
 def _coins(lake: Lake) -> list[dict[str, Any]]:
-    con = connect()
+    con = glance()
     table = catalog.table("gold.market_summary")
     lake.attach(con, table, table.folder)
     return coins_of(con)
@@ -119,7 +119,7 @@ def _before(lake: Lake, rule: str, coin_id: str) -> date | None:
 
 
 def _read(lake: Lake, name: str, wanted: Sequence[str], where: str, order: str = "day") -> Columns:
-    con = connect()
+    con = glance()
     bring(con, lake.read(catalog.table(name), wanted, where), "found")
     return columns(con.table("found"), (order,))
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import duckdb
 
+_SMALL = 4 * 2**20
+"""Of so many bytes, what DuckDB makes of them may stay in this process."""
+
 
 def connect() -> duckdb.DuckDBPyConnection:
     """A connection in UTC that writes no progress to stdout and fetches nothing from the network."""
@@ -18,7 +21,17 @@ def glance() -> duckdb.DuckDBPyConnection:
     """The same for what is small, fifty times faster to have: one database is behind all such connections, which see
     none but their own temporary tables. What is large takes `connect`, whose memory goes back when it ends.
     """
-    return _quiet(_database(os.getpid()).cursor())
+    return beside(_database(os.getpid()))
+
+
+def fitting(size: int) -> duckdb.DuckDBPyConnection:
+    """The one or the other, for data of so many bytes."""
+    return glance() if size < _SMALL else connect()
+
+
+def beside(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Another connection to the database behind one, with temporary tables of its own."""
+    return _quiet(con.cursor())
 
 
 @cache

@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 from arro3.core import Array, DataType, Table
 
-from coinlake.duck import bring, connect, quoted
+from coinlake.duck import bring, glance, quoted
 
 NUMBERS = ("open", "high", "low", "close", "volume")
 CELLS = ("coin", "moment", *NUMBERS)
@@ -181,7 +181,7 @@ def _parquet(body: bytes) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         file.write(body)
         file.flush()
         try:
-            yield connect(), quoted(file.name)
+            yield glance(), quoted(file.name)
         except duckdb.Error as exc:
             raise Unreadable("is a damaged Parquet file: write it again") from exc
 

@@ -158,7 +158,7 @@ def _ask(lake: Lake, name: str, where: str, sql: str) -> list[tuple[Any, ...]]:
 
 def known_runs(lake: Lake) -> list[dict[str, Any]]:
     """The current view of all runs, oldest first; moments are in UTC."""
-    table, engine = catalog.table("silver.runs"), DuckEngine()
+    table, engine = catalog.table("silver.runs"), DuckEngine(glance())
     rows = engine.arrow(current(table, engine.frame(lake.read(table)), engine))
     select = ", ".join([*(f"{name}::TIMESTAMP" for name in _MOMENTS), *_TEXTS])
     found = rows.order("began_at, ended_at, run").project(select).fetchall()

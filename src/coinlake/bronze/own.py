@@ -21,7 +21,7 @@ import duckdb
 from coinlake.answer import Answer, pack, unpack
 from coinlake.bronze.call import SOURCE
 from coinlake.bronze.kind import is_simulated
-from coinlake.duck import connect
+from coinlake.duck import fitting
 from coinlake.errors import ConfigError, LakeError
 from coinlake.lake import Lake
 from coinlake.objects import local_folder
@@ -120,7 +120,7 @@ def read(
     _demand_known("--date-form", [date_form] if date_form else [], FORMS)
     _demand_known("--mapping", mapping, NAMES)
     body = _bytes(path)
-    con = connect()
+    con = fitting(len(body))
     try:
         sheet = sheet_of(body)
         columns = _columns(sheet, mapping)

@@ -9,7 +9,7 @@ import duckdb
 import narwhals as nw
 from arro3.core import Table as Rows
 
-from coinlake.duck import bring, connect
+from coinlake.duck import beside, bring, connect
 from coinlake.engine import Cluster, Frame
 
 
@@ -19,8 +19,8 @@ class DuckEngine:
     name = "duckdb"
     cluster: Cluster | None = None
 
-    def __init__(self) -> None:
-        self._con = connect()
+    def __init__(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
+        self._con = con or connect()
         self._numbers = count()
         self._own: list[duckdb.DuckDBPyRelation] = []
 
@@ -37,8 +37,8 @@ class DuckEngine:
         return nw.from_native(self._table(name)).lazy()
 
     def another(self) -> DuckEngine:
-        """A new one."""
-        return DuckEngine()
+        """A new one, of the same database."""
+        return DuckEngine(beside(self._con))
 
     def arrow(self, frame: Frame) -> Any:
         """The frame's rows, computed once: any other relation would be computed again by everyone who reads it."""
@@ -46,7 +46,7 @@ class DuckEngine:
         if any(rows is each for each in self._own):
             return rows
         name = f"frame_{next(self._numbers)}"
-        rows.create(name)
+        self._con.execute(f"create temp table {name} as from rows")
         return self._table(name)
 
     def _table(self, name: str) -> duckdb.DuckDBPyRelation:

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from arro3.core import Table as Rows
 
-from coinlake.duck import bring, connect
+from coinlake.duck import bring, glance
 from coinlake.engine import Cluster, Frame
 
 _TEXTS = {pa.string_view(), pa.large_string()}
@@ -40,7 +40,7 @@ class PandasEngine:
 
     def scan(self, sql: str) -> Frame:
         """A frame over the rows, in memory."""
-        return self.frame(connect().sql(sql))
+        return self.frame(glance().sql(sql))
 
     def rows(self, frame: Frame) -> Rows:
         """The rows as those of every engine."""
@@ -57,6 +57,6 @@ class PandasEngine:
 
 
 def _held(data: Any, select: str = "*") -> duckdb.DuckDBPyRelation:
-    con = connect()
+    con = glance()
     bring(con, data, "held", select)
     return con.table("held")

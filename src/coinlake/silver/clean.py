@@ -9,7 +9,7 @@ import duckdb
 
 from coinlake import contract
 from coinlake.contract import Check
-from coinlake.duck import bring, connect
+from coinlake.duck import bring, fitting
 from coinlake.engine import Engine
 from coinlake.silver import rejects
 from coinlake.silver.decode import ROOT, Cleaned, Lines, Reader, load, reject
@@ -37,7 +37,7 @@ def clean(lines: Lines, readers: Readers, engine: Engine) -> list[Observed]:
         readers: by endpoint, the table that reads it; answers of other endpoints become rejects.
         engine: whose frames the cleaning runs on.
     """
-    con = connect()
+    con = fitting(sum(len(answer.body) for _, _, answer in lines))
     load(con, lines, {endpoint for endpoint, (_, reader) in readers.items() if reader.wants_bytes})
     _gate(con, readers)
     return [*_each(con, readers, engine), Observed(rejects.TABLE, _refused(con, "gated"), con.table("gated"))]

@@ -18,7 +18,7 @@ import duckdb
 import narwhals as nw
 
 from coinlake.answer import Answer
-from coinlake.duck import bring, connect, quoted
+from coinlake.duck import bring, glance, quoted
 from coinlake.engine import Engine, Frame
 from coinlake.lake import Lake
 from coinlake.sheet import FORMS, NUMBERS, Unreadable, load, meaning_of, moment_of
@@ -343,6 +343,6 @@ def knows(lake: Lake, tables: Collection[Table], coin: str) -> bool:
 
 
 def _has(lake: Lake, table: Table, coin: str) -> bool:
-    con = connect()
+    con = glance()
     bring(con, lake.read(table, ["coin_id"], where=f"coin_id = {quoted(coin)}"), "met", rest="limit 1")
     return bool(con.table("met").fetchall())
