@@ -237,15 +237,11 @@ def test_days_of_a_clock_that_moves_by_itself_leave_no_gap_and_ask_for_nothing_i
             behind.append((last_finished_day(report.began_at) - newest).days)
 
         let_days_pass(simulator, 2.0)
-        watch(
-            work,
-            DAY,
-            time.sleep,
-            told,
-            pytest.fail,
-            poll_s=0.01,
-            goes_on=lambda: work.now() < START + 30 * EXAMPLES * DAY,
-        )
+        until = START + 30 * EXAMPLES * DAY
+        watch(work, DAY, time.sleep, told, pytest.fail, poll_s=0.01, goes_on=lambda: work.now() < until)
+        clock = simulator.simulated.clock
+        clock.set(clock.now_ms(), 0)
+        work.run()  # the last calls may have been overtaken by a midnight, as any: the next run fills what they left
     ((coins,),) = lake.query("select count(distinct coin_id) from gold.daily").fetchall()
     assert len(behind) > 8
     assert max(behind) <= 1
