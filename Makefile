@@ -10,8 +10,9 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(VENV)/bin/pip
 	$(VENV)/bin/uv
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" \
 	$(if $(UPGRADE),--upgrade) pyproject.toml
-# Twice as many workers as a small machine has cores: many tests mostly wait.
-PYTEST = pytest -n 4 --dist worksteal
+# One more worker than there are cores, for some tests mostly wait; more would only be in each other's way.
+WORKERS = $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8) + 1)')
+PYTEST = pytest -n $(WORKERS) --dist worksteal
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,8 @@ import pytest
 from hypothesis import settings
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+ALONE_S = 60
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -40,20 +42,31 @@ def _share_bytecode(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every worker begins with long tests, the longest first: what sleeps does so while others work.
+    """Every worker begins with slow tests, the longest first: what sleeps does so while others work.
 
-    Each gets the part that pytest-xdist's `worksteal` gives it, a run of tests of even length.
+    Those of one file stay together, for they share servers and machines that are dear to start. Each worker gets the
+    part that pytest-xdist's `worksteal` gives it, a run of tests of even length.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    long = sorted((item for item in items if _seconds(item)), key=_seconds, reverse=True)
-    hands = [long[number::workers] for number in range(workers)]
+    hands: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for group in sorted(_together(items), key=_seconds_of, reverse=True):
+        for item in group:
+            item.add_marker("no_cover")
+        min(hands, key=_seconds_of).extend(group)
     short = iter([item for item in items if not _seconds(item)])
     for number, hand in enumerate(hands):
         left = len(items) - sum(map(len, hands[:number]))
         hand += islice(short, max(0, left // (workers - number) - len(hand)))
     items[:] = [item for hand in hands for item in hand]
-    for item in long:
-        item.add_marker("no_cover")
+
+
+def _together(items: Iterable[pytest.Item]) -> list[list[pytest.Item]]:
+    """The slow tests by file, and each of the slowest by itself."""
+    found: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if _seconds(item):
+            found.setdefault(item.nodeid if _seconds(item) > ALONE_S else item.nodeid.split("::")[0], []).append(item)
+    return list(found.values())
 
 
 @pytest.hookimpl(wrapper=True)
@@ -69,7 +82,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def _seconds(item: pytest.Item) -> float:
     """About how long a test takes, where it is slow."""
     mark = item.get_closest_marker("slow")
-    return float(mark.kwargs.get("seconds", 5)) if mark else 0.0
+    return float(mark.kwargs.get("seconds", 10)) if mark else 0.0
+
+
+def _seconds_of(items: Iterable[pytest.Item]) -> float:
+    return sum(map(_seconds, items))
 
 
 @pytest.fixture(scope="session")

@@ -171,7 +171,7 @@ def _candle(coin: str, number: int) -> tuple[float, float, float, float]:
 
 @pytest.mark.slow(seconds=60)
 def test_whatever_arrives_and_in_whatever_order_gold_is_what_a_rebuild_makes() -> None:
-    run_state_machine_as_test(Arrivals, settings=settings(examples(6, shrinks=False), stateful_step_count=8))
+    run_state_machine_as_test(Arrivals, settings=settings(examples(4, shrinks=False), stateful_step_count=8))
 
 
 # Longer than what is read ---------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import goldlake
 from once import once
 from pages import PAGES, WAIT_MS, browser, chromium, complaints, filled, served, settled
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=20)
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 EVERY_PAGE = pytest.mark.parametrize("name", PAGES)

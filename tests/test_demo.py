@@ -222,7 +222,7 @@ way leaves out its oldest day, and whoever asks for that one gets those after it
 """
 
 
-@pytest.mark.slow(seconds=80)
+@pytest.mark.slow(seconds=70)
 def test_days_of_a_clock_that_moves_by_itself_leave_no_gap_and_ask_for_nothing_in_vain(tmp_path: Path) -> None:
     # The edge's answers are up to half a minute old, and the last midnight of that window may be one that is held.
     options = replace(LASTING, traps={"edge_cache": 0.0})
@@ -237,13 +237,13 @@ def test_days_of_a_clock_that_moves_by_itself_leave_no_gap_and_ask_for_nothing_i
             behind.append((last_finished_day(report.began_at) - newest).days)
 
         let_days_pass(simulator, 2.0)
-        until = START + 30 * EXAMPLES * DAY
+        until = START + 20 * EXAMPLES * DAY
         watch(work, DAY, time.sleep, told, pytest.fail, poll_s=0.01, goes_on=lambda: work.now() < until)
         clock = simulator.simulated.clock
         clock.set(clock.now_ms(), 0)
         work.run()  # the last calls may have been overtaken by a midnight, as any: the next run fills what they left
     ((coins,),) = lake.query("select count(distinct coin_id) from gold.daily").fetchall()
-    assert len(behind) > 8
+    assert len(behind) > 5
     assert max(behind) <= 1
     assert coins >= 3
     assert lake.query(GAPS).fetchall() == []

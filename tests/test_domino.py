@@ -23,7 +23,7 @@ from storage import Call, Message, by_chance
 from terraform import Root, offline
 from world import SRC, Plan, World, emulator, kept_dead, world
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=50)
 NOW = "2022-02-01T00:45:00Z"
 TOP, DAYS = "4", "30"
 TRIES = 5

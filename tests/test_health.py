@@ -217,9 +217,10 @@ def test_whatever_comes_and_however_long_it_is_the_health_that_a_rebuild_makes(l
     how = []
     for arrive in arrivals():
         arrive(lake)
-        how.append([analyze(lake, each, engine("duckdb"), SOURCES).how for each in needed][-1])
-        as_it_is = stored(lake, HEALTH)
-        analyze(lake, needed[-1], engine("duckdb"), SOURCES, anew=True)
+        with lake.as_it_stands():
+            how.append([analyze(lake, each, engine("duckdb"), SOURCES).how for each in needed][-1])
+            as_it_is = stored(lake, HEALTH)
+            analyze(lake, needed[-1], engine("duckdb"), SOURCES, anew=True)
         assert as_it_is == stored(lake, HEALTH), len(how)
     assert set(how[1:]) == {"updated"}
     of_daily = [day for name, day in told(lake) if name == "gold.daily"]

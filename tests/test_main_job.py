@@ -575,7 +575,7 @@ def test_killed_while_fetching_cleaning_or_analysing_the_next_run_makes_the_same
 def test_killed_at_random_moments_the_next_run_makes_the_same_lake(
     unbroken: Program, shared: Path, tmp_path: Path, inside: Inside
 ) -> None:
-    chance, moments, killed = random.Random(20), 12 * EXAMPLES, 0
+    chance, moments, killed = random.Random(20), 9 * EXAMPLES, 0
     with replay(shared, "--latency", "0.15") as market:
         calm = watched(program(tmp_path / "calm", market.url), SMALL)
         for number in range(moments):

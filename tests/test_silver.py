@@ -462,7 +462,8 @@ def test_dirty_and_colliding_symbols_are_kept_as_given_and_the_id_is_the_key(nam
 @pytest.mark.slow
 def test_ids_that_vanish_turn_inactive_and_keep_their_name() -> None:
     old, new = json.loads(read(LIST_2021)), json.loads(read(LIST_2022))
-    gone = [coin for coin in old if coin["id"] not in {each["id"] for each in new}]
+    still = {each["id"] for each in new}
+    gone = [coin for coin in old if coin["id"] not in still]
     assert len(gone) == 1424
     stands = _coins_now(
         coins_list(old, at=NOW), coins_list(new, at=NOW + _DAY), coins_list(gone, "inactive", NOW + _DAY)

@@ -326,10 +326,11 @@ class _Facts:
     def dated(self, name: str, like: Held) -> Iterator[Row]:
         """Each day of a table that has days; the coins are expected that were there lately in one `like` it."""
         held, days = self.known.held[name], self.known.days
+        rows = held.any
         of_coins = self._of_coins(name, held.there, like.there)
         for day in self.known.told(name):
-            there = _lately_there(held.any, day)
-            missing = int((~held.any[there[0] : day + 1]).sum()) if len(there) else None
+            there = _lately_there(rows, day)
+            missing = day + 1 - int(there[0]) - len(there) if len(there) else None
             yield {
                 **self.about(name, day, days[there[-1]].item() if len(there) else None),
                 "rows": int(held.counts["rows"][day]),
