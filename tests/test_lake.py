@@ -360,6 +360,25 @@ def test_a_table_is_replaced_as_it_was_asked_or_not_at_all(lake: Lake) -> None:
     assert (lake.rows(DAYS), lake.noted(DAYS)[NOTES.name]) == (2, 3), "what the other did stands"
 
 
+def test_a_table_that_was_not_there_when_asked_is_not_overwritten_by_who_knew_less(lake: Lake) -> None:
+    other = Lake(lake.bronze, lake.silver, lake.gold, lake.options)
+    with lake.as_it_stands(DAYS):
+        other.replace(DAYS, days(("b", "2022-01-02", 2.0)), {NOTES.name: 2})
+        lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {NOTES.name: 1})
+    assert (held(other, DAYS), other.noted(DAYS)[NOTES.name]) == ([("b", date(2022, 1, 2), 2.0)], 2)
+
+
+def test_who_knows_more_of_a_table_that_was_not_there_when_asked_looks_again(lake: Lake) -> None:
+    other = Lake(lake.bronze, lake.silver, lake.gold, lake.options)
+    with lake.as_it_stands(DAYS):
+        other.replace(DAYS, days(("b", "2022-01-02", 2.0)), {NOTES.name: 1})
+        with pytest.raises(ConflictError, match=r"another run wrote gold\.days"):
+            lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {NOTES.name: 2})
+        lake.look_again()
+        lake.replace(DAYS, days(("a", "2022-01-01", 1.0)), {NOTES.name: 2})
+    assert (held(other, DAYS), other.noted(DAYS)[NOTES.name]) == ([("a", date(2022, 1, 1), 1.0)], 2)
+
+
 @pytest.mark.parametrize("commits", [1, 2, 25])
 def test_what_is_kept_of_a_table_is_not_taken_for_another_of_its_name(lake: Lake, commits: int) -> None:
     lake = replace(lake, shelf=Shelf())

@@ -23,6 +23,7 @@ from urllib.parse import unquote
 
 import duckdb
 from arro3.core import RecordBatch, RecordBatchReader
+from arro3.core import Table as ArrowTable
 from deltalake import (
     ColumnProperties,
     CommitProperties,
@@ -40,7 +41,7 @@ from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction
 
 from coinlake import contract, meter
-from coinlake.duck import bring, connect, glance, quoted
+from coinlake.duck import bring, connect, fitting, glance, quoted
 from coinlake.errors import CoinlakeError, ConflictError, LakeError, brief, was_interrupted
 from coinlake.kept import Kept, Log, Opened, Shelf, commit
 from coinlake.objects import Objects, local_folder
@@ -120,9 +121,9 @@ class _Rows(Protocol):
 class _Checked:
     """The rows of some pieces, each checked, as one Arrow stream."""
 
-    def __init__(self, table: Table, pieces: Iterable[Piece], con: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+    def __init__(self, table: Table, pieces: Iterable[Piece]) -> None:
         self.count, self.failure = 0, None
-        kept = (contract.checked(con(), table, each.rows, "rows_kept", each.where) for each in pieces)
+        kept = (contract.checked(_for(each.rows), table, each.rows, "rows_kept", each.where) for each in pieces)
         self._first, self._others = next(kept), kept
 
     failure: BaseException | None
@@ -155,6 +156,11 @@ class _InPlace:
             self.count += each.rows
             files += each.files
         return files
+
+
+def _for(rows: Any) -> duckdb.DuckDBPyConnection:
+    """A connection to check some rows with."""
+    return fitting(rows.nbytes) if isinstance(rows, ArrowTable) else connect()
 
 
 _Item = TypeVar("_Item")
@@ -557,10 +563,11 @@ class Lake:
         self._write(table, opened.delta, nothing, {EPOCH: epoch_of(_noted(opened)) + 1}, mode="overwrite")
 
     def replace(
-        self, table: Table, data: Any, seen: Mapping[str, int], predicate: str | None = None, note: str = ""
-    ) -> int:
+        self, table: Table, data: Any, seen: Mapping[str, int], predicate: str | None = None, note: str = "",
+        since: date | None = None,
+    ) -> int:  # fmt: skip
         """Put `data` in place of the rows that satisfy `predicate` (all rows without one), as far as it does so itself;
-        returns the rows written.
+        returns the rows written. Where it is known, `since` is the first day of such rows.
 
         One commit, which also notes the versions of the sources that it has `seen`, and about itself what `note` says.
         Where no row satisfies the predicate the new rows are appended as files of their own.
@@ -569,13 +576,14 @@ class Lake:
             ContractError: a row breaks the contract; nothing was replaced.
             ConflictError: another writer was faster; its work stands, what was computed may be old.
         """
-        return self._replace(table, _Checked(table, [Piece(data, predicate or "true")], glance), seen, predicate, note)
+        rows = _Checked(table, [Piece(data, predicate or "true")])
+        return self._replace(table, rows, seen, predicate, note, since)
 
     def replace_by_pieces(self, table: Table, pieces: Iterable[Piece], seen: Mapping[str, int], note: str = "") -> int:
         """The same of all rows, which come in pieces: each is made while the one before it is written, and forgotten.
         No two may have a row in common.
         """
-        return self._replace(table, _Checked(table, pieces, connect), seen, None, note)
+        return self._replace(table, _Checked(table, pieces), seen, None, note)
 
     def replace_by_staged(self, table: Table, staged: Iterable[Staged], seen: Mapping[str, int], note: str = "") -> int:
         """The same of files that are put in place while this waits for them."""
@@ -591,7 +599,7 @@ class Lake:
         Raises:
             ContractError: a row breaks the contract; nothing was written.
         """
-        rows = _Checked(table, pieces, connect)
+        rows = _Checked(table, pieces)
         with tempfile.TemporaryDirectory(prefix="coinlake-") as folder:
             aside = Lake(folder, folder, folder)
             try:
@@ -606,9 +614,18 @@ class Lake:
                 there.put(unquote(each.path), written.get(unquote(each.path)))
         return Staged(tuple(added), rows.count, frozenset(objects))
 
-    def _replace(self, table: Table, rows: _Rows, seen: Mapping[str, int], predicate: str | None, note: str) -> int:
+    def _replace(
+        self, table: Table, rows: _Rows, seen: Mapping[str, int], predicate: str | None, note: str,
+        since: date | None = None,
+    ) -> int:  # fmt: skip
+        was_there = self._opened(table) is not None
         delta = self._create(table, is_asked=True).delta
-        appends = predicate is not None and not self._any(delta, predicate)
+        if not was_there and self.noted(table):
+            self._give_way(table, seen)
+            return 0
+        newest = self._newest_told(table) if since else None
+        is_after = since is not None and newest is not None and newest < since
+        appends = predicate is not None and (is_after or not self._any(delta, predicate))
         try:
             if appends:
                 self._write(table, delta, rows.given(), seen, mode="append", note=note)
@@ -616,12 +633,20 @@ class Lake:
                 self._write(table, delta, rows.given(), seen, mode="overwrite", predicate=predicate, note=note)
         except CommitFailedError as exc:
             self._forget(table)
-            now = self.noted(table)
-            if any(now.get(name, -1) < version for name, version in seen.items()):
-                raise ConflictError(f"another run wrote {table.name} at the same time; run again") from exc
+            self._give_way(table, seen, exc)
         except LakeError as exc:
             raise rows.failure or exc from exc
         return rows.count
+
+    def _give_way(self, table: Table, seen: Mapping[str, int], cause: Exception | None = None) -> None:
+        """Let the work of a faster writer stand, if it had seen as much.
+
+        Raises:
+            ConflictError: it had not.
+        """
+        now = self.noted(table)
+        if any(now.get(name, -1) < version for name, version in seen.items()):
+            raise ConflictError(f"another run wrote {table.name} at the same time; run again") from cause
 
     def changes(self, table: Table, since: int) -> Changes | None:
         """What came into a table after version `since`; None where its log or its files no longer reach back."""

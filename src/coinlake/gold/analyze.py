@@ -130,7 +130,7 @@ def analyze(
     if not scope:
         return _unchanged(lake, table, "what is new says nothing about it")
     made = make(lake, definition, engine, sources, scope)
-    rows = lake.replace(table, made, seen, scope.predicate(str(table.dated_by)), note=scope.to_text())
+    rows = lake.replace(table, made, seen, scope.predicate(str(table.dated_by)), scope.to_text(), scope.first)
     whose = "every coin" if EVERY in scope.days else f"{len(scope.days)} coins"
     return Made(table.name, "updated", f"{whose} from {scope.first}", rows, lake.version(table))
 

@@ -91,11 +91,11 @@ def _observed(
     """Keep what passes the table's checks. A value that breaks one is a reject, and unknown in its row; where the row
     cannot do without it, the row is gone. Of rows with one key in one answer the last stays.
     """
-    bring(con, engine.arrow(cleaned.rows), f"{name}_all")
+    bring(con, engine.rows(cleaned.rows), f"{name}_all")
     has = con.table(f"{name}_all").columns
     con.execute(f"create temp table {name}_refused as select * from refused")
     if cleaned.rejects is not None:
-        bring(con, engine.arrow(cleaned.rejects), f"{name}_more")
+        bring(con, engine.rows(cleaned.rejects), f"{name}_more")
         con.execute(f"insert into {name}_refused by name select * from {name}_more")
     about = {
         "coin_id": "coin_id" if "coin_id" in table.columns else "null",
