@@ -243,7 +243,7 @@ def test_days_of_a_clock_that_moves_by_itself_leave_no_gap_and_ask_for_nothing_i
         clock.set(clock.now_ms(), 0)
         work.run()  # the last calls may have been overtaken by a midnight, as any: the next run fills what they left
     ((coins,),) = lake.query("select count(distinct coin_id) from gold.daily").fetchall()
-    assert len(behind) > 5
+    assert len(behind) > 2
     assert max(behind) <= 1
     assert coins >= 3
     assert lake.query(GAPS).fetchall() == []
