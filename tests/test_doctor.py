@@ -6,7 +6,7 @@ import gzip
 import json
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +239,11 @@ def test_a_run_that_was_killed_before_anything_was_cleaned_shows_at_once(folder:
     assert [each["what"] for each in findings(folder) if "never ended" in each["what"]] == [
         "run zzzkilled of 2022-02-01 00:50 UTC never ended: it was killed, or goes on"
     ]
+    later = pipeline.Run("zzzlater", "run", "keyless", began + timedelta(minutes=5))
+    pipeline.begin(lake, later)
+    assert len([each for each in findings(folder) if "never ended" in each["what"]]) == 2
+    pipeline.end(lake, later, pipeline.Done(), began + timedelta(minutes=6), 60.0, None)
+    assert not [each for each in findings(folder) if "never ended" in each["what"]], "the later one made up for it"
 
 
 def test_a_damaged_record_of_a_run_is_named_and_stops_nothing(folder: Path) -> None:

@@ -186,14 +186,17 @@ def _leftovers(lake: Lake, everything: list[Table]) -> list[Finding]:
 
 
 def _unended(lake: Lake) -> list[Finding]:
+    """Runs that never ended, but for those that a later one of the same command, which ended well, has made up for."""
+    runs = all_runs(lake, pending(lake, RUNS))
+    made_up = {run["command"]: run["began_at"] for run in runs if run["outcome"] == "ok"}
     return [
         Finding(
             f"run {run['run']} of {run['began_at']:%Y-%m-%d %H:%M} UTC {NEVER_ENDED}: it was killed, or goes on",
             "note",
             "if it was killed, run again: what is missing is fetched and nothing is done twice",
         )
-        for run in all_runs(lake, pending(lake, RUNS))
-        if not run["ended_at"]
+        for run in runs
+        if not run["ended_at"] and run["began_at"] >= made_up.get(run["command"], run["began_at"])
     ]
 
 

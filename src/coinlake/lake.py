@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from itertools import chain
+from itertools import chain, repeat, takewhile
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import duckdb
@@ -41,6 +41,7 @@ from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction
 
 from coinlake import contract, meter
+from coinlake.ahead import ahead
 from coinlake.duck import bring, connect, fitting, glance, quoted
 from coinlake.errors import CoinlakeError, ConflictError, LakeError, brief, was_interrupted
 from coinlake.kept import Kept, Log, Opened, Shelf, commit
@@ -133,7 +134,9 @@ class _Checked:
 
     def _batches(self) -> Iterator[RecordBatch]:
         try:
-            for rows in _ahead(chain([self._first], self._others)):
+            kept = chain([self._first], self._others)
+            made: Iterator[Any] = ahead(lambda _: next(kept, None), repeat(None))
+            for rows in takewhile(_is_given, made):
                 for batch in RecordBatchReader.from_arrow(rows):
                     self.count += batch.num_rows
                     yield batch
@@ -163,16 +166,8 @@ def _for(rows: Any) -> duckdb.DuckDBPyConnection:
     return fitting(rows.nbytes) if isinstance(rows, ArrowTable) else connect()
 
 
-_Item = TypeVar("_Item")
-
-
-def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
-    """The same items, each made while the one before it is in use."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = thread.submit(next, items, None)
-            yield item
+def _is_given(rows: Any) -> bool:
+    return rows is not None
 
 
 class _Here(threading.local):

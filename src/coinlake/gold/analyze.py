@@ -7,6 +7,7 @@ taken away, or a source's log no longer reaches back, the table is made anew. Ei
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -15,6 +16,7 @@ from typing import Any
 
 from arro3.core import Table as ArrowTable
 
+from coinlake.ahead import ahead
 from coinlake.answer import to_text
 from coinlake.duck import bring, connect, glance
 from coinlake.engine import Cluster, Engine, Frame, Told, untold
@@ -82,6 +84,11 @@ class Definition:
         """Whether single days can be made again."""
         return bool(self.touches or self.touched) and not self.until
 
+    @property
+    def follows(self) -> bool:
+        """Whether each piece rests on the rows of the one before it."""
+        return bool(self.carries) and self.blocks == DAYS
+
 
 @dataclass(frozen=True)
 class Made:
@@ -96,6 +103,8 @@ class Made:
 
 MEMORY = 2**30
 """Bytes that a table is made in, where no setting says otherwise."""
+HANDS = min(os.cpu_count() or 1, 4)
+"""Pieces of a table that are made at once: one a core; with many more they would be small, and mostly waited for."""
 
 
 def analyze(
@@ -201,21 +210,23 @@ def _made_anew(
     """
     cluster = engine.cluster
     if cluster is None:
-        parts = _parts(lake, definition, memory)
-        pieces = _pieces(lake, definition, engine, sources, parts, told)
+        parts = _parts(lake, definition, memory, HANDS)
+        pieces = _pieces(lake, definition, engine, sources, parts, told, HANDS)
         return lake.replace_by_pieces(definition.table, pieces, seen, note=WHOLE)
-    parts = _parts(lake, definition, memory // cluster.on_a_machine, cluster)
-    tasks = [parts] if definition.carries and definition.blocks == DAYS else [[part] for part in parts]
+    parts = _parts(lake, definition, memory // cluster.on_a_machine, cluster=cluster)
+    tasks = [parts] if definition.follows else [[part] for part in parts]
     staged = cluster.spread(partial(_staged, lake.elsewhere(), definition, sources), tasks, told)
     return lake.replace_by_staged(definition.table, staged, seen, note=WHOLE)
 
 
-def _parts(lake: Lake, definition: Definition, memory: int, cluster: Cluster | None = None) -> list[Scope]:
-    """Scopes that fit into memory one by one."""
+def _parts(
+    lake: Lake, definition: Definition, memory: int, hands: int = 1, cluster: Cluster | None = None
+) -> list[Scope]:
+    """Scopes that fit into memory, as many at once as there are hands."""
     if not definition.blocks:
         return [EVERYTHING]
     reads = {source: _values(definition, source) for source in definition.reads}
-    return blocks(lake, reads, definition.blocks, values_at_once(memory, reads), cluster)
+    return blocks(lake, reads, definition.blocks, values_at_once(memory, reads, hands), cluster)
 
 
 def _staged(lake: Lake, definition: Definition, sources: Sequence[str], parts: Sequence[Scope]) -> Staged:
@@ -225,20 +236,30 @@ def _staged(lake: Lake, definition: Definition, sources: Sequence[str], parts: S
 
 
 def _pieces(
-    lake: Lake, definition: Definition, engine: Engine, sources: Sequence[str], parts: Sequence[Scope], told: Told
+    lake: Lake,
+    definition: Definition,
+    engine: Engine,
+    sources: Sequence[str],
+    parts: Sequence[Scope],
+    told: Told,
+    hands: int = 1,
 ) -> Iterator[Piece]:
-    """Parts of a table, one after the other."""
+    """Parts of a table, one after the other, so many of which are made at once."""
     if list(parts) == [EVERYTHING]:
         yield Piece(make(lake, definition, engine, sources, whole=True))
         return
     before = ArrowTable.from_arrow(lake.read(definition.table, definition.carries or None, "false"))
-    for number, scope in enumerate(parts):
-        told(number, len(parts))
+
+    def piece(scope: Scope) -> Piece:
         rows = make(lake, definition, engine.another(), sources, scope, before=before, whole=True)
-        piece = Piece(rows, scope.predicate(str(definition.table.dated_by)))
-        if definition.carries and definition.blocks == DAYS:
-            before = _carried(definition, before, piece)
-        yield piece
+        return Piece(rows, scope.predicate(str(definition.table.dated_by)))
+
+    made = map(piece, parts) if definition.follows else ahead(piece, parts, hands)
+    for number, each in enumerate(made):
+        told(number, len(parts))
+        if definition.follows:
+            before = _carried(definition, before, each)
+        yield each
 
 
 def _values(definition: Definition, source: Table) -> int:

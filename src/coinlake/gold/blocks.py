@@ -23,9 +23,9 @@ few days before.
 BYTES_A_VALUE = 8
 LEAST_ROWS = 20_000
 """Rows that are worked on at once in however little memory: smaller blocks take longer, and hardly less."""
-COPIES = 8
-"""How often a value that is read or made lies in memory at once: as read, as an array, as made, as brought into order,
-and as written, of this block and of the next. Measured, as the next one is.
+COPIES = 4
+"""How often a value of a block that is being made lies in memory: as read, as an array, as made, as brought into order;
+and of one that is being written. Measured, as the next one is.
 """
 BESIDES = 300 * 2**20
 """Bytes that are taken whatever the size of a block."""
@@ -39,11 +39,12 @@ another, and one that is lost costs little.
 """
 
 
-def values_at_once(memory: int, reads: Mapping[Table, int]) -> int:
-    """How many values, read and made together, can be worked on in that many bytes; some, anyway. `reads` is how many
-    each row of a table comes to.
+def values_at_once(memory: int, reads: Mapping[Table, int], hands: int = 1) -> int:
+    """How many values a block may have, read and made together, where so many are made at once in that many bytes while
+    another is written; some, anyway. `reads` is how many each row of a table comes to.
     """
-    return max((memory - BESIDES) // (BYTES_A_VALUE * COPIES), LEAST_ROWS * max(reads.values()))
+    each = (memory - BESIDES) // (hands + 1)
+    return max(each // (BYTES_A_VALUE * COPIES), LEAST_ROWS * max(reads.values()))
 
 
 def blocks(lake: Lake, reads: Mapping[Table, int], by: str, values: int, cluster: Cluster | None = None) -> list[Scope]:
