@@ -176,11 +176,11 @@ variable "schedule" {
           for at, field in split(" ", cron) : [
             for part in split(",", field) : [
               for found in [regex("^(?:\\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([0-9]{1,2}))?$", part)] : [
-                for least, most in { tostring([0, 0, 1, 1, 0][at]) = [59, 23, 31, 12, 7][at] } :
-                tonumber(coalesce(found[0], least)) >= tonumber(least) &&
-                tonumber(coalesce(found[0], least)) <= tonumber(coalesce(found[1], found[0], most)) &&
-                tonumber(coalesce(found[1], found[0], most)) <= most &&
-                tonumber(coalesce(found[2], 1)) >= 1 && tonumber(coalesce(found[2], 1)) <= most
+                for ends in [[[0, 59], [0, 23], [1, 31], [1, 12], [0, 7]][at]] :
+                tonumber(coalesce(found[0], ends[0])) >= ends[0] &&
+                tonumber(coalesce(found[0], ends[0])) <= tonumber(coalesce(found[1], found[0], ends[1])) &&
+                tonumber(coalesce(found[1], found[0], ends[1])) <= ends[1] &&
+                tonumber(coalesce(found[2], 1)) >= 1 && tonumber(coalesce(found[2], 1)) <= ends[1]
               ]
             ]
           ]

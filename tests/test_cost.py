@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from coinlake import meter
-from coinlake.cost import CALLS, DAYS_A_MONTH, LOOKS_BACK, PRICES, RECORDS, monthly
+from coinlake import catalog, meter
+from coinlake.cost import CALLS, DAYS_A_MONTH, LOOK, LOOKS_BACK, PRICES, RECORDS, monthly
+from coinlake.duck import connect
 from coinlake.engine import engine
 from coinlake.errors import ConfigError
+from coinlake.health import age
 from coinlake.lake import Lake
 from coinlake.objects import Objects
 from coinlake.pipeline import Done, Run, begin, clean_objects, end, pending
 from coinlake.progress import silent
+from coinlake.table import Timestamp
 from lakes import Program
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -61,7 +64,8 @@ def test_a_bill_comes_from_what_runs_counted(lake: Lake) -> None:
     turns = Counter({"written": 10 + 1, "opened": 3}) + RECORDS
     per_run = sum(CALLS[what][0] * number for what, number in turns.items())
     found = amounts(lake)
-    assert found[PRICES["class_a"].item] == pytest.approx(per_run * DAYS_A_MONTH)
+    of_looks = sum(CALLS[what][0] * number for what, number in LOOK.items()) * 24
+    assert found[PRICES["class_a"].item] == pytest.approx((per_run + of_looks) * DAYS_A_MONTH)
     assert found[PRICES["memory"].item] < found[PRICES["cpu"].item] * 2  # bronze has one GiB, the look at gold two
 
 
@@ -84,8 +88,8 @@ def test_the_same_runs_over_more_days_cost_less_a_month(lake: Lake, tmp_path: Pa
     for name, here, there in (("a", 1.4, 3.4), ("b", 0.5, 0.5)):
         recorded(lake, name, "clean", here, 50, committed=7)
         recorded(other, name, "clean", there, 50, committed=7)
-    item = PRICES["class_a"].item
-    assert amounts(lake)[item] == pytest.approx(amounts(other)[item] * 2)
+    item, looks = PRICES["class_a"].item, 24 * DAYS_A_MONTH * sum(CALLS[each][0] * LOOK[each] for each in LOOK)
+    assert amounts(lake)[item] - looks == pytest.approx((amounts(other)[item] - looks) * 2)
 
 
 def test_two_daily_runs_are_two_days_however_near_they_began(lake: Lake, tmp_path: Path) -> None:
@@ -145,3 +149,18 @@ def test_the_command_prints_every_item_and_the_sum(lake: Lake, tmp_path: Path) -
 def test_an_empty_lake_has_no_bill(tmp_path: Path) -> None:
     ended = Program(tmp_path, {"lake": "lake"})("cost")
     assert ended.code == 3 and "no run" in ended.err
+
+
+def test_a_look_at_gold_turns_to_storage_as_often_as_the_bill_says(lake: Lake) -> None:
+    daily = catalog.table("gold.daily")
+    values = {"coin_id": "'a'", "day": "date '2026-01-30'", "source": "'coingecko'", "flags": "''"}
+    given = ", ".join(
+        f"{values.get(name, 1)}::{each.type.value} as {name}"
+        for name, each in daily.columns.items()
+        if each.type != Timestamp
+    )
+    moment = "timestamptz '2026-01-31 00:00:00Z' as close_observed_at"
+    lake.replace(daily, connect().sql(f"select {given}, {moment}"), {})
+    before = meter.reading()
+    assert age(lake, NOW)["gold_age_hours"] == 12
+    assert meter.since(before) == dict(LOOK)

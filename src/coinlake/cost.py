@@ -69,6 +69,8 @@ FETCHES = frozenset({"ingest", "run", "watch"})
 START_S = 1.0
 RECORDS = Counter({"written": 2, "committed": 1})
 """What follows the count: each run's two records of itself, and their way into silver."""
+LOOK = Counter({"opened": 2})
+"""What an hourly look at gold turns to."""
 
 IMAGE_GIB = 380e6 * 0.4 / 2**30
 """What a function's image adds to Google's own layers: 380 MB of site-packages, compressed to about 40 %."""
@@ -131,19 +133,24 @@ def _used(lake: Lake, runs: list[dict[str, Any]], scale: float) -> dict[str, tup
     for run in runs:
         turns.update(json.loads(run["operations"] or "{}"))
         turns.update(RECORDS)
+    looks = 24 * DAYS_A_MONTH
+    class_a, class_b = (
+        sum(CALLS[what][kind] * (turns[what] * scale + LOOK[what] * looks) for what in CALLS)
+        for kind in (0, 1)
+    )
     busy = [(run["lasted_s"] + START_S, MEMORY_GIB.get(run["command"], max(MEMORY_GIB.values()))) for run in runs]
     with_key = sum(run["command"] in FETCHES and run["plan"] != "keyless" for run in runs)
-    looks = 24 * DAYS_A_MONTH
     look_gib_s = looks * LOOK_S * MEMORY_GIB["analyze"]
     events = turns["written"] + turns["committed"]
-    counted, with_looks = "counted", f"counted, and {LOOK_S:g} s for each hourly look assumed"
+    with_looks = f"counted, and {LOOK_S:g} s for each hourly look assumed"
+    with_calls = "counted, and what an hourly look takes"
     return {
         "cpu": (sum(seconds for seconds, _ in busy) * scale + looks * LOOK_S, with_looks),
         "memory": (sum(seconds * gib for seconds, gib in busy) * scale + look_gib_s, with_looks),
-        "requests": ((len(runs) + events) * scale + looks, counted),
+        "requests": ((len(runs) + events) * scale + looks, with_calls),
         "bytes": (sum(_sizes(lake)) / 2**30, "listed; old versions and what was deleted are not seen"),
-        "class_a": (sum(CALLS[what][0] * number for what, number in turns.items()) * scale, counted),
-        "class_b": (sum(CALLS[what][1] * number for what, number in turns.items()) * scale, counted),
+        "class_a": (class_a, with_calls),
+        "class_b": (class_b, with_calls),
         "messages": (events * scale * MESSAGE_BYTES / 2**30, f"counted, {MESSAGE_BYTES} bytes each assumed"),
         "secrets": (1 if with_key else 0, "CoinGecko's key" if with_key else "no run had a key"),
         "accesses": (with_key * scale, "counted: runs of bronze that had a key"),

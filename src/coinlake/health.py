@@ -68,7 +68,7 @@ def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
     waiting = pending(lake)
     runs = all_runs(lake, waiting)
     daily = catalog.table("gold.daily")
-    last_day = _one(lake, daily, "select max(day) from looked_at")[0]
+    last_day = lake.newest_day(daily)
     by_rule = _all(
         lake, catalog.table("silver.rejects"), "select rule, count(*) from looked_at group by all order by 1"
     )
@@ -99,7 +99,7 @@ def age(lake: Lake, now: datetime) -> dict[str, Any]:
     The age is always a number, for an alert goes by it: hours since the last finished day ended; where gold is empty,
     since the first run that silver knows of began; where there is none, `EMPTY_HOURS`. An empty gold is stale.
     """
-    last_day = _one(lake, catalog.table("gold.daily"), "select max(day) from looked_at")[0]
+    last_day = lake.newest_day(catalog.table("gold.daily"))
     hours = _hours_behind(last_day, now)
     is_stale = hours is None or hours > STALE_AFTER.total_seconds() / 3600
     if hours is None:
@@ -230,7 +230,7 @@ def _damaged(lake: Lake) -> list[Finding]:
 
 
 def _stale(lake: Lake, now: datetime) -> list[Finding]:
-    last_day = _one(lake, catalog.table("gold.daily"), "select max(day) from looked_at")[0]
+    last_day = lake.newest_day(catalog.table("gold.daily"))
     if last_day is None:
         return [Finding("gold.daily is empty", "note", "run `coinlake run`")]
     behind = _hours_behind(last_day, now)
