@@ -135,8 +135,7 @@ def _used(lake: Lake, runs: list[dict[str, Any]], scale: float) -> dict[str, tup
         turns.update(RECORDS)
     looks = 24 * DAYS_A_MONTH
     class_a, class_b = (
-        sum(CALLS[what][kind] * (turns[what] * scale + LOOK[what] * looks) for what in CALLS)
-        for kind in (0, 1)
+        sum(CALLS[what][kind] * (turns[what] * scale + LOOK[what] * looks) for what in CALLS) for kind in (0, 1)
     )
     busy = [(run["lasted_s"] + START_S, MEMORY_GIB.get(run["command"], max(MEMORY_GIB.values()))) for run in runs]
     with_key = sum(run["command"] in FETCHES and run["plan"] != "keyless" for run in runs)
