@@ -185,8 +185,23 @@ def _runs(found: Mapping[str, Found], figures: Mapping[str, tuple[str, str]]) ->
             f"of {last} over the last {tail}; the day's silver {_from_to(runs['silver_s'])}{compacted}. Peak memory "
             f"{runs['peak_mib']:,.0f} MiB. Compared with gold made at once: {runs['checked']} ({_label(name, each)})."
         )
-        made.append(_lines(told))
+        made.append(_lines(f"{told} {_kept(runs)}".rstrip()))
     return "\n\n".join(made) if len(made) > 1 else ""
+
+
+def _kept(runs: Found) -> str:
+    """How many files there were from time to time, and what could still be asked."""
+    if not runs.get("files"):
+        return ""
+    counted = "; ".join(
+        f"`{table}` {min(each)} to {max(each)}"
+        for table, each in ((table, [files[table] for files in runs["files"]]) for table in runs["files"][0])
+    )
+    known = runs["known"]
+    return (
+        f"Data files after each compaction: {counted}. Asked as of the ends of {len(known['days'])} of the days, the "
+        f"first and the last among them, each was the newest of gold.daily ({_from_to(known['seconds'])} an answer)."
+    )
 
 
 def _from_to(values: Sequence[float]) -> str:

@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from coinlake.progress import silent
 from coinlake.query import query
 from coinlake.settings import load
 from coinlake.silver.clean import clean
+from coinlake.table import Table
 from coinlake.upkeep import compact
 from coinlake.wiring import workspace
 
@@ -186,13 +187,16 @@ def stages(folder: Path) -> Timed:
 
 
 def daily_runs(folder: Path, days: str) -> Timed:
-    """One day after the other, compacted every 30 days: seconds of each."""
+    """One day after the other, compacted every 30 days: seconds of each; how many files there are at each compaction;
+    and, when all is done, what was known at the end of some of the days.
+    """
     _loaded()
     lake = cloned(folder / "done", folder / "daily-runs")
     tables = [catalog.table(name) for name in ("silver.prices", *(f"gold.{name}" for name in TABLES))]
+    newest = lake.newest_day(catalog.table("gold.daily"))
 
-    def work() -> dict[str, Any]:
-        runs, upkeep = [], []
+    def work() -> Callable[[], dict[str, Any]]:
+        runs, upkeep, files = [], [], []
         for number in range(1, int(days) + 1):
             began = time.perf_counter()
             one_more_day(lake, number)
@@ -203,9 +207,33 @@ def daily_runs(folder: Path, days: str) -> Timed:
                 began = time.perf_counter()
                 compact(lake, tables)
                 upkeep.append(round(time.perf_counter() - began, 4))
-        return {"silver_s": [s for s, _ in runs], "gold_s": [g for _, g in runs], "compacting_s": upkeep}
+                files.append({table.name: _files(lake, table) for table in tables})
+        found = {"silver_s": [s for s, _ in runs], "gold_s": [g for _, g in runs], "compacting_s": upkeep}
+        return lambda: {**found, "files": files, "known": _known(lake, newest, int(days))}
 
     return work
+
+
+def _files(lake: Lake, table: Table) -> int:
+    """Data files of a table's newest version."""
+    delta = lake.reading(table)
+    return len(delta.file_uris()) if delta else 0
+
+
+def _known(lake: Lake, newest: date | None, days: int) -> dict[str, Any]:
+    """Asked as of the end of the first day, of every thirtieth, and of the last: whether that day was the newest, and
+    how many seconds the answers took.
+    """
+    assert newest
+    asked = sorted({1, *range(COMPACTED_EVERY, days + 1, COMPACTED_EVERY), days})
+    seconds = []
+    for number in asked:
+        began = time.perf_counter()
+        sql = "select max(day), count(*) from gold.daily where coin_id = 'sim-bitcoin'"
+        ((found, rows),) = query(lake, sql, SOURCES, NOW + timedelta(days=number)).fetchall()
+        assert found == newest + timedelta(days=number) and rows >= number, (number, found, rows)
+        seconds.append(round(time.perf_counter() - began, 4))
+    return {"days": asked, "seconds": seconds}
 
 
 def ask_coin(folder: Path) -> Timed:
