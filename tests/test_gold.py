@@ -22,6 +22,8 @@ from coinlake import catalog
 from coinlake.duck import bring, glance
 from coinlake.engine import engine
 from coinlake.engine.current import current
+from coinlake.gold import analyze as analysis
+from coinlake.gold import blocks
 from coinlake.gold.analyze import Made, analyze
 from coinlake.gold.market_summary import WINDOWS, summarise
 from coinlake.lake import Lake
@@ -695,7 +697,13 @@ def as_of(lake: Lake, table: Table, at: datetime) -> list[Row]:
 
 
 @pytest.mark.slow
-def test_as_of_a_moment_the_lake_is_what_it_was_then(lake: Lake) -> None:
+@pytest.mark.parametrize("rows_at_once", [None, 1], ids=["whole", "a coin a piece"])
+def test_as_of_a_moment_the_lake_is_what_it_was_then(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, rows_at_once: int | None
+) -> None:
+    if rows_at_once:
+        monkeypatch.setattr(blocks, "LEAST_ROWS", rows_at_once)
+        monkeypatch.setattr(analysis, "MEMORY", 0)
     then, later = MIDNIGHT + 30 * D, MIDNIGHT + 31 * D
     observe(lake, *hourly_day(), market(MIDNIGHT + 2 * D, 5.0, rank=1), fetched_at=then)
     observe(lake, daily_point(MIDNIGHT, 4.0, coin_id="young"), fetched_at=then)

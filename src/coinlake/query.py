@@ -19,7 +19,7 @@ from coinlake.engine import Engine
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
 from coinlake.errors import ConfigError, brief
-from coinlake.gold.analyze import known_at, make
+from coinlake.gold.analyze import as_known, known_at
 from coinlake.lake import Lake
 from coinlake.pipeline import NO_OPTIONS, Options, definitions
 from coinlake.table import Table
@@ -96,7 +96,7 @@ def gold_as_of(
     made: dict[str, Any] = {}
     for definition in definitions(sources, options):
         if definition.table.name in _needed(table):
-            made[definition.table.name] = make(lake, definition, engine, sources, None, as_of, made)
+            made[definition.table.name] = as_known(lake, definition, engine, sources, as_of, made)
     return made[table.name]
 
 

@@ -22,8 +22,9 @@ from coinlake.duck import bring, connect, glance
 from coinlake.engine import Cluster, Engine, Frame, Told, untold
 from coinlake.engine.current import current
 from coinlake.engine.duckdb import DuckEngine
+from coinlake.engine.series import together
 from coinlake.errors import ConflictError
-from coinlake.gold.blocks import DAYS, EVERYTHING, blocks, values_at_once
+from coinlake.gold.blocks import COINS, DAYS, EVERYTHING, blocks, values_at_once
 from coinlake.gold.scope import BEGIN, END, EVERY, Scope
 from coinlake.lake import Changes, Lake, Piece, Staged
 from coinlake.table import Table
@@ -184,6 +185,28 @@ def make(
     span = {"span": (scope.first, scope.last)} if scope and definition.takes_span else {}
     built = definition.build(read, sources, engine, **span)
     return built if isinstance(built, ArrowTable) else engine.rows(built)
+
+
+def as_known(
+    lake: Lake,
+    definition: Definition,
+    engine: Engine,
+    sources: Sequence[str],
+    as_of: datetime,
+    made: Mapping[str, Any],
+) -> Any:
+    """A whole table as it was known at a moment, as `make` gives it. One whose coins rest on nothing but their own
+    observations is made in pieces, which take `MEMORY` besides the rows that come of them.
+    """
+    rests_on_more = definition.companions or not all(source.is_observations for source in definition.reads)
+    if definition.blocks != COINS or rests_on_more:
+        return make(lake, definition, engine, sources, None, as_of, made)
+
+    def piece(scope: Scope) -> ArrowTable:
+        only = None if scope == EVERYTHING else scope
+        return ArrowTable.from_arrow(make(lake, definition, engine.another(), sources, only, as_of, whole=True))
+
+    return together(list(ahead(piece, _parts(lake, definition, MEMORY, HANDS), HANDS)))
 
 
 def _rows(
