@@ -167,14 +167,23 @@ def test_a_run_goes_on_from_any_of_its_observations_to_the_same_values(seed: int
     high, low = np.maximum(high, close), np.minimum(low, close)
     last = max(last, recursive.EMA[-1])
     whole = recursive.of_closes(close) | recursive.of_ranges(high, low, close)
-    begins, ends = max(0, last - indicators.SAMPLED_FOR), last + 1 + more
-    state = {name: float(whole[name][last]) for name in recursive.STATE}
-    on = recursive.continued(state, last - begins, *(each[begins:ends] for each in (close, high, low)))
+    ends = last + 1 + more
+    state = {name: whole[name][last : last + 1] for name in recursive.STATE}
+    seen = recursive.Seen(*(each[np.newaxis, last:ends] for each in (close, high, low)))
+
+    def recent(run: int, place: int) -> recursive.Seen:
+        return recursive.Seen(
+            *(each[last + place - recursive.ADX_NEEDS :][: recursive.ADX_NEEDS + 1] for each in (close, high, low))
+        )
+
+    if seen.close.shape[1] == 1:
+        return
+    on = recursive.continued(state, seen, recent)
     assert on.keys() == whole.keys()
-    assert all(len(values) == min(more, n - 1 - last) for values in on.values())
+    assert all(values.shape == (1, min(more, n - 1 - last)) for values in on.values())
     for name, values in on.items():
         size = close.max() if "macd" in name else 1.0
-        np.testing.assert_allclose(values, whole[name][last + 1 : ends], rtol=1e-11, atol=1e-13 * size, err_msg=name)
+        np.testing.assert_allclose(values[0], whole[name][last + 1 : ends], rtol=1e-11, atol=1e-13 * size, err_msg=name)
 
 
 def test_true_ranges_are_ta_libs_and_say_when_they_are_sampled() -> None:

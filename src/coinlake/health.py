@@ -42,11 +42,18 @@ def tables(lake: Lake) -> list[dict[str, Any]]:
 
 
 def _about(lake: Lake, table: Table) -> dict[str, Any]:
-    dated = table.dated_by or next(
-        name for name in ("fetched_at", "priced_at", "until", "day") if name in table.columns
-    )
-    rows, latest = _one(lake, table, f"select count(*), max({_naive(table, dated)}) from looked_at")
-    return {"table": table.name, "rows": rows, "version": lake.version(table), "newest": latest, "grain": table.grain}
+    if table.dated_by:
+        newest: Any = lake.newest(table)
+    else:
+        dated = next(name for name in ("fetched_at", "priced_at", "until", "day") if name in table.columns)
+        newest = _one(lake, table, f"select max({_naive(table, dated)}) from looked_at")[0]
+    return {
+        "table": table.name,
+        "rows": lake.rows(table),
+        "version": lake.version(table),
+        "newest": newest,
+        "grain": table.grain,
+    }
 
 
 def _naive(table: Table, column: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from itertools import chain, repeat, takewhile
 from pathlib import Path
@@ -452,15 +452,23 @@ class Lake:
         return sorted(int(each[contract.PARTITION]) for each in partitions if each.get(contract.PARTITION))
 
     def newest_day(self, table: Table) -> date | None:
-        """The last day of a dated table; None where it is empty. Its log tells, or else the rows of its last year."""
+        """The last day of a dated table; None where it is empty."""
+        newest = self.newest(table)
+        return newest.date() if isinstance(newest, datetime) else newest
+
+    def newest(self, table: Table) -> date | datetime | None:
+        """The last day, or moment (UTC, without saying so), of a dated table; None where it is empty. Of days its log
+        tells, or else the rows of its last year.
+        """
         years = self.years(table)
         if not years or table.dated_by is None:
             return None
         if told := self._newest_told(table):
             return told
         con = glance()
-        bring(con, self.read(table, [table.dated_by], f"{contract.PARTITION} = {years[-1]}"), "newest_days")
-        found: date | None = con.sql(f"select max({table.dated_by})::DATE from newest_days").fetchall()[0][0]
+        bring(con, self.read(table, [table.dated_by], f"{contract.PARTITION} = {years[-1]}"), "newest")
+        kind = "TIMESTAMP" if table.columns[table.dated_by].type is Type.TIMESTAMP else "DATE"
+        found: date | None = con.sql(f"select max({table.dated_by})::{kind} from newest").fetchall()[0][0]
         return found
 
     def _newest_told(self, table: Table) -> date | None:

@@ -472,6 +472,7 @@ def definitions(sources: Sequence[str], options: Options = NO_OPTIONS) -> list[D
             as_observed=getattr(entry.module, "AS_OBSERVED", False),
             minds=getattr(entry.module, "MINDS", {}),
             takes_span=getattr(entry.module, "TAKES_SPAN", False),
+            reads_once=getattr(entry.module, "READS_ONCE", False),
             continues=getattr(entry.module, "CONTINUES", False),
         )
         for entry in catalog.entries().values()

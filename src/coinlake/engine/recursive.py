@@ -3,15 +3,14 @@
 TA-Lib takes what is below 1e-14 for zero, so a run is first scaled by a power of two (which is exact) until its
 smallest price is at least one. It is imported when first needed: where pandas is installed it imports that as well.
 
-What a value remembers is told with it (`STATE`): a run whose beginning is not at hand goes on from there, one
-observation after the other, to the same numbers (`continued`).
+What a value remembers is told with it (`STATE`): runs whose beginnings are not at hand go on from there, all of them at
+once, one observation after the other, to the same numbers (`continued`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -81,7 +80,7 @@ def of_closes(close: Floats) -> dict[str, Floats]:
     rsi = 100 * (gain / np.where(gain + loss > 0, gain + loss, 1.0))  # as TA-Lib's, of the same averages
     return {
         **{name: np.ldexp(values, -scale) for name, values in in_usd.items()},
-        "rsi_14d": np.where(_is_flat(still, FLAT_FOR) & ~np.isnan(rsi), FLAT_RSI, rsi),
+        "rsi_14d": np.where(_flat(still, FLAT_FOR) & ~np.isnan(rsi), FLAT_RSI, rsi),
         "close_still_for": still,
     }
 
@@ -93,7 +92,7 @@ def of_ranges(high: Floats, low: Floats, close: Floats) -> dict[str, Floats]:
     scale = _scale(low)
     h, l, c = (np.ldexp(each, scale) for each in (high, low, close))  # noqa: E741 - as the formulas name them
     still = _still_for(np.array([h, l, c]))
-    adx, plus, minus = _directed(h, l, c, _is_flat(still, RANGE_FLAT_FOR))
+    adx, plus, minus = _directed(h, l, c, _flat(still, RANGE_FLAT_FOR))
     in_usd = {"atr_14d": talib.ATR(h, l, c, 14), "plus_dm_14d": plus, "minus_dm_14d": minus}
     return {
         **{name: np.ldexp(values, -scale) for name, values in in_usd.items()},
@@ -129,53 +128,59 @@ def _still_for(values: Floats) -> Floats:
     return np.where(moved < 0, np.nan, place - moved)
 
 
-def _is_flat(still: Floats, observations: int) -> NDArray[np.bool_]:
-    return np.isnan(still) | (still >= observations)
-
-
 def _scale(x: Floats) -> int:
     """The power of two that brings the smallest to one or more."""
     return 1 - math.frexp(float(x.min()))[1]
 
 
-# A run from where it was ---------------------------------------------------------------------------------------------
+# Runs from where they were -------------------------------------------------------------------------------------------
 
 
-class _Seen(NamedTuple):
-    """One observation, in USD."""
+class Seen(NamedTuple):
+    """Observations in USD, of runs [run] or of runs one after the other [run, observation]."""
 
-    close: float
-    high: float
-    low: float
+    close: Floats
+    high: Floats
+    low: Floats
+
+    def at(self, place: int) -> Seen:
+        """Those at one place of each run."""
+        return Seen(*(each[:, place] for each in self))
 
 
-def continued(state: Mapping[str, float], last: int, close: Floats, high: Floats, low: Floats) -> dict[str, Floats]:
-    """The values of a run's observations after one whose state is known, the `last` known of [n] that are given: arrays
-    of as many as follow it. Of those before it the last `ADX_NEEDS` are looked at, where a range moves again.
+Recent = Callable[[int, int], Seen]
+"""By the number of a run and a place in it, the observations up to that one and `ADX_NEEDS` before it: [n] each."""
+
+
+def continued(state: Mapping[str, Floats], seen: Seen, recent: Recent) -> dict[str, Floats]:
+    """The values of what follows in runs of which the state [run] is known at the first of the observations that were
+    `seen` [run, 1 + n], NaN after a run's end: arrays [run, n]. `recent` is asked where a range moves again.
     """
-    seen = [_Seen(*each) for each in zip(*(each[last:].tolist() for each in (close, high, low)), strict=True)]
-    made = []
-    for place, (before, now) in enumerate(pairwise(seen), last + 1):
-        after = _after(state, before, now)
-        if _flat(state["range_still_for"], RANGE_FLAT_FOR) and not after["range_still_for"]:
-            recent = slice(place - ADX_NEEDS, place + 1)
-            anew = of_ranges(high[recent], low[recent], close[recent])
-            after |= {name: float(anew[name][-1]) for name in ("adx_14d", "plus_dm_14d", "minus_dm_14d")}
+    made: list[dict[str, Floats]] = []
+    for place in range(1, seen.close.shape[1]):
+        after = _after(state, seen.at(place - 1), seen.at(place))
+        moves_again = _flat(state["range_still_for"], RANGE_FLAT_FOR) & (after["range_still_for"] == 0)
+        for run in np.flatnonzero(moves_again).tolist():
+            its = recent(run, place)
+            anew = of_ranges(its.high, its.low, its.close)
+            for name in ("adx_14d", "plus_dm_14d", "minus_dm_14d"):
+                after[name][run] = anew[name][-1]
         made.append(after)
         state = after
-    return {name: np.array([each[name] for each in made], dtype=float) for name in VALUES}
+    return {name: np.stack([each[name] for each in made], axis=1) for name in VALUES}
 
 
-def _after(state: Mapping[str, float], before: _Seen, now: _Seen) -> dict[str, float]:
+def _after(state: Mapping[str, Floats], before: Seen, now: Seen) -> dict[str, Floats]:
     """The values of an observation, as TA-Lib goes from one to the next."""
     rise = now.close - before.close
     made = {f"ema_{n}d": _exponential(state[f"ema_{n}d"], now.close, n) for n in EMA}
     fast = _exponential(state["macd_ema_12d"], now.close, 12)
     macd = fast - made["ema_26d"]
     signal = _exponential(state["macd_signal"], macd, 9)
-    gain, loss = _wilder(state["rsi_gain_14d"], max(rise, 0.0)), _wilder(state["rsi_loss_14d"], max(-rise, 0.0))
+    gain = _wilder(state["rsi_gain_14d"], np.maximum(rise, 0.0))
+    loss = _wilder(state["rsi_loss_14d"], np.maximum(-rise, 0.0))
     still = _longer(state["close_still_for"], rise == 0)
-    rsi = 100 * (gain / (gain + loss)) if gain + loss else 0.0
+    rsi = 100 * (gain / np.where(gain + loss != 0, gain + loss, 1.0))
     return {
         **made,
         "macd_ema_12d": fast,
@@ -184,43 +189,45 @@ def _after(state: Mapping[str, float], before: _Seen, now: _Seen) -> dict[str, f
         "macd_histogram": macd - signal,
         "rsi_gain_14d": gain,
         "rsi_loss_14d": loss,
-        "rsi_14d": FLAT_RSI if _flat(still, FLAT_FOR) else rsi,
+        "rsi_14d": np.where(_flat(still, FLAT_FOR), FLAT_RSI, rsi),
         "close_still_for": still,
         **_ranged_after(state, before, now),
     }
 
 
-def _ranged_after(state: Mapping[str, float], before: _Seen, now: _Seen) -> dict[str, float]:
+def _ranged_after(state: Mapping[str, Floats], before: Seen, now: Seen) -> dict[str, Floats]:
     up, down = now.high - before.high, before.low - now.low
-    plus = state["plus_dm_14d"] - state["plus_dm_14d"] / 14 + (up if up > 0 and up > down else 0.0)
-    minus = state["minus_dm_14d"] - state["minus_dm_14d"] / 14 + (down if down > 0 and down > up else 0.0)
-    directed = 100 * (abs(minus - plus) / (minus + plus)) if minus + plus else None
-    adx = state["adx_14d"] if directed is None else _wilder(state["adx_14d"], directed)
-    still = _longer(state["range_still_for"], before == now)
-    true_range = max(now.high - now.low, abs(now.high - before.close), abs(now.low - before.close))
+    plus = state["plus_dm_14d"] - state["plus_dm_14d"] / 14 + np.where((up > 0) & (up > down), up, 0.0)
+    minus = state["minus_dm_14d"] - state["minus_dm_14d"] / 14 + np.where((down > 0) & (down > up), down, 0.0)
+    both = minus + plus
+    directed = 100 * (np.abs(minus - plus) / np.where(both != 0, both, 1.0))
+    adx = np.where(both != 0, _wilder(state["adx_14d"], directed), state["adx_14d"])
+    stood = (now.close == before.close) & (now.high == before.high) & (now.low == before.low)
+    still = _longer(state["range_still_for"], stood)
+    beyond = np.maximum(np.abs(now.high - before.close), np.abs(now.low - before.close))
     return {
-        "atr_14d": _wilder(state["atr_14d"], true_range),
+        "atr_14d": _wilder(state["atr_14d"], np.maximum(now.high - now.low, beyond)),
         "plus_dm_14d": plus,
         "minus_dm_14d": minus,
-        "adx_14d": 0.0 if _flat(still, RANGE_FLAT_FOR) else adx,
+        "adx_14d": np.where(_flat(still, RANGE_FLAT_FOR), 0.0, adx),
         "range_still_for": still,
     }
 
 
-def _exponential(average: float, value: float, observations: int) -> float:
+def _exponential(average: Floats, value: Floats, observations: int) -> Floats:
     return (value - average) * (2 / (observations + 1)) + average
 
 
-def _wilder(average: float, value: float) -> float:
+def _wilder(average: Floats, value: Floats) -> Floats:
     return (average * 13 + value) / 14
 
 
-def _longer(still: float, is_still: bool) -> float:
-    return still + 1 if is_still else 0.0
+def _longer(still: Floats, is_still: NDArray[np.bool_]) -> Floats:
+    return np.where(is_still, still + 1, 0.0)
 
 
-def _flat(still: float, observations: int) -> bool:
-    return math.isnan(still) or still >= observations
+def _flat(still: Floats, observations: int) -> NDArray[np.bool_]:
+    return np.isnan(still) | (still >= observations)
 
 
 # How sure they are ---------------------------------------------------------------------------------------------------

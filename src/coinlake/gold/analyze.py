@@ -57,7 +57,8 @@ class Definition:
     `columns` names, by table, what is read of it where that is not everything; with `as_observed` every observation of
     silver instead of the current view. `minds` says, by silver table, in SQL which of its rows say anything about this
     table; new ones that do not are nothing new. With `takes_span` the builder is told the first and the last day that
-    are wanted (`span`), and may leave out others.
+    are wanted (`span`), and may leave out others. One that `reads_once` asks each gold table a single question, and it
+    need not be held for that.
     """
 
     table: Table
@@ -78,6 +79,7 @@ class Definition:
     as_observed: bool = False
     minds: Mapping[str, str] = field(default_factory=dict)
     takes_span: bool = False
+    reads_once: bool = False
     continues: bool = False
 
     @property
@@ -177,7 +179,8 @@ def make(
         else:
             columns = definition.columns.get(source.name)
             where = _where(source, definition, reading, as_of)
-            rows = _rows(lake, source, columns, where, engine, whole)
+            lies = whole or (definition.reads_once and not source.is_observations)
+            rows = _rows(lake, source, columns, where, engine, lies)
             is_current = not source.is_observations or definition.as_observed
             read[source.name] = rows if is_current else current(source, rows, engine)
     if definition.carries:

@@ -101,6 +101,7 @@ COLUMNS = {
     "gold.signals": EVENT,
 }
 """What is read of wide tables."""
+READS_ONCE = True
 
 
 def build(

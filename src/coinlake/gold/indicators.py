@@ -152,6 +152,8 @@ none is read from its beginning.
 BLOCKS = "coins"
 TAKES_SPAN = True
 """Of all that is read only the days from the first that is wanted are laid down."""
+READS_ONCE = True
+"""They are arrays from then on."""
 COMPANIONS = BITCOINS
 """Coins that every other coin's rows rest on."""
 
@@ -483,6 +485,9 @@ def _peaks(history: _History, before: Sequence[_Carried | None]) -> Laid:
     """
     close, place = history.close, np.arange(history.grid.days)
     peak, at = np.empty_like(close), np.empty(close.shape, dtype=np.int64)
+    plain = np.flatnonzero(history.unit[:, -1] == 0)
+    if len(plain):
+        peak[plain], at[plain] = _plain_peaks(history, plain, [before[series] for series in plain.tolist()])
     for series, unit in _units(history):
         mine = history.unit[series] == unit
         earlier, earlier_at = _known_before(history, series, unit, before[series])
@@ -499,6 +504,19 @@ def _peaks(history: _History, before: Sequence[_Carried | None]) -> Laid:
     }
 
 
+def _plain_peaks(
+    history: _History, series: NDArray[np.int64], before: Sequence[_Carried | None]
+) -> tuple[Floats, NDArray[np.int64]]:
+    """The same of series that never had another unit, and when: days since 1970."""
+    close = history.close[series]
+    known = np.where(np.isnan(close), -np.inf, close)
+    earlier = np.array([each.peak if each else -np.inf for each in before])[:, np.newaxis]
+    earlier_at = np.array([each.peak_day if each else 0 for each in before], dtype=np.int64)[:, np.newaxis]
+    peak = np.maximum(np.maximum.accumulate(known, axis=1), earlier)
+    reached = np.where(known >= peak, np.arange(history.grid.days) + history.grid.origin, earlier_at)
+    return peak, np.maximum.accumulate(reached, axis=1)
+
+
 def _known_before(history: _History, series: int, unit: int, before: _Carried | None) -> tuple[float, int]:
     """The peak that was known before and its day, where it is in this unit."""
     if before is None or history.unit[series, before.day - history.grid.origin] != unit:
@@ -507,39 +525,105 @@ def _known_before(history: _History, series: int, unit: int, before: _Carried | 
 
 
 def _units(history: _History) -> Iterator[tuple[int, int]]:
-    for series, last in enumerate(history.unit[:, -1].tolist()):
-        yield from ((series, unit) for unit in range(last + 1))
+    """Series that had several units, and each of these."""
+    for series in np.flatnonzero(history.unit[:, -1]).tolist():
+        yield from ((series, unit) for unit in range(int(history.unit[series, -1]) + 1))
 
 
 def _recursives(history: _History, before: Sequence[_Carried | None]) -> Laid:
-    """Each run by itself: the days known since the last long gap or new unit, as if they followed each other."""
-    made: Laid = {name: np.full(history.grid.shape, np.nan) for name in recursive.VALUES}
-    observed = np.zeros(history.grid.shape, dtype=np.int64)
-    sampled = np.zeros(history.grid.shape, dtype=bool)
-    for series, carried in enumerate(before):
-        known = np.flatnonzero(~np.isnan(history.close[series]))
-        begins = np.flatnonzero(np.diff(history.run[series][known], prepend=-1))
-        for run in np.split(known, begins[1:]):
-            days, first, values = _of_run(history, series, run, carried)
-            for name in made:
-                made[name][series, days] = values[name]
-            observed[series, days] = np.arange(first, first + len(days))
-            total = np.cumsum(history.sampled[series, run])
-            sampled[series, run] = total > np.r_[np.zeros(SAMPLED_FOR), total[:-SAMPLED_FOR]][: len(total)]
-    converged = {f"{name}_converged": each for name, each in recursive.converged(observed).items()}
-    return {**made, **converged, "observations_in_run": observed, "range_is_sampled": sampled}
-
-
-def _of_run(
-    history: _History, series: int, run: NDArray[np.int64], carried: _Carried | None
-) -> tuple[NDArray[np.int64], int, dict[str, Floats]]:
-    """Days of a run, which of its observations the first of them is, and their values: by TA-Lib from where it begins,
-    to the last bit; of one that began before what is read, those after the carried row, from what that one remembers.
+    """Each run by itself: the days known since the last long gap or new unit, as if they followed each other. By TA-Lib
+    from where it begins, to the last bit; a run that began before what is read goes on after the carried row, from what
+    that one remembers.
     """
-    close, high, low = (each[series, run] for each in (history.close, history.high, history.low))
-    of_carried = np.flatnonzero(run == carried.day - history.grid.origin) if carried else run[:0]
-    if carried is None or not len(of_carried) or carried.observations == of_carried[0] + 1:
-        return run, 1, recursive.of_closes(close) | recursive.of_ranges(high, low, close)
-    last = int(of_carried[0])
-    values = recursive.continued(carried.state, last, close, high, low)
-    return run[last + 1 :], carried.observations + 1, values
+    made: Laid = {name: np.full(history.grid.shape, np.nan) for name in recursive.VALUES}
+    known = ~np.isnan(history.close)
+    counted = np.cumsum(known, axis=1)
+    observed: NDArray[np.int64] = counted - _before_run(history, counted)  # as far as they are at hand
+    lasts = [_goes_on_after(history, observed, series, carried) for series, carried in enumerate(before)]
+    going = np.flatnonzero([last >= 0 for last in lasts])
+    if len(going):
+        carried = [each for series in going.tolist() if (each := before[series])]
+        _go_on(history, known, going, np.array(lasts)[going], carried, made, observed)
+    for series, last in enumerate(lasts):
+        for run in _runs(history, known, series):
+            if run[-1] >= history.wanted and (last < 0 or history.run[series, last] != history.run[series, run[0]]):
+                close, high, low = (each[series, run] for each in (history.close, history.high, history.low))
+                values = recursive.of_closes(close) | recursive.of_ranges(high, low, close)
+                for name in made:
+                    made[name][series, run] = values[name]
+    converged = {f"{name}_converged": each for name, each in recursive.converged(observed).items()}
+    sampled = {"range_is_sampled": _is_sampled(history, known, counted)}
+    return {**made, **converged, "observations_in_run": observed, **sampled}
+
+
+def _before_run(history: _History, summed: NDArray[Any]) -> NDArray[Any]:
+    """By day, what had been summed before its run began."""
+    begins = history.run
+    earlier = np.take_along_axis(summed, np.maximum(begins - 1, 0), axis=1)
+    return np.where(begins > 0, earlier, 0)
+
+
+def _goes_on_after(history: _History, observed: NDArray[np.int64], series: int, carried: _Carried | None) -> int:
+    """The place of the carried row, if its run began before what is read; else -1."""
+    place = carried.day - history.grid.origin if carried else -1
+    if carried is None or not 0 <= place < history.grid.days or np.isnan(history.close[series, place]):
+        return -1
+    return -1 if carried.observations == observed[series, place] else place
+
+
+def _runs(history: _History, known: NDArray[np.bool_], series: int) -> list[NDArray[np.int64]]:
+    """Days of each run of a series."""
+    days = np.flatnonzero(known[series])
+    begins = np.flatnonzero(np.diff(history.run[series][days], prepend=-1))
+    return [run for run in np.split(days, begins[1:]) if len(run)]
+
+
+def _go_on(
+    history: _History,
+    known: NDArray[np.bool_],
+    going: NDArray[np.int64],
+    lasts: NDArray[np.int64],
+    carried: Sequence[_Carried],
+    made: Laid,
+    observed: NDArray[np.int64],
+) -> None:
+    """Lay down the values of the days that follow the carried row in its run, and how many observations that has."""
+    days = np.arange(history.grid.days)
+    same = history.run[going] == np.take_along_axis(history.run[going], lasts[:, np.newaxis], axis=1)
+    follows = known[going] & same & (days > lasts[:, np.newaxis])
+    each, day = np.nonzero(follows)
+    rank = np.cumsum(follows, axis=1)[each, day]
+    places = np.zeros((len(going), int(rank.max(initial=0)) + 1), dtype=np.int64)
+    places[:, 0] = lasts
+    places[each, rank] = day
+    is_there = np.arange(places.shape[1]) <= follows.sum(axis=1)[:, np.newaxis]
+
+    def recent(run: int, place: int) -> recursive.Seen:
+        its = np.flatnonzero(known[going[run]] & same[run] & (days <= places[run, place]))[-recursive.ADX_NEEDS - 1 :]
+        return recursive.Seen(*(laid[going[run], its] for laid in (history.close, history.high, history.low)))
+
+    seen = recursive.Seen(
+        *(
+            np.where(is_there, np.take_along_axis(laid[going], places, axis=1), np.nan)
+            for laid in (history.close, history.high, history.low)
+        )
+    )
+    state = {name: np.array([one.state[name] for one in carried]) for name in recursive.STATE}
+    if len(each):
+        for name, values in recursive.continued(state, seen, recent).items():
+            made[name][going[each], day] = values[each, rank - 1]
+    so_far = np.array([one.observations for one in carried], dtype=np.int64)
+    observed[going[each], day] = so_far[each] + rank
+
+
+def _is_sampled(history: _History, known: NDArray[np.bool_], counted: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether some of the last highs and lows of a run up to each day come from sampled prices."""
+    total = np.cumsum(np.where(known, history.sampled, 0.0), axis=1)
+    before = _before_run(history, counted)
+    # Days are found by how many are known up to them, in all series at once: those of one lie above those of the last.
+    above = np.arange(len(counted))[:, np.newaxis] * (history.grid.days + 1)
+    left_out = np.maximum(counted - SAMPLED_FOR, before)
+    place = np.searchsorted((counted + above).ravel(), (left_out + above).ravel()).reshape(counted.shape)
+    place = place - np.arange(len(counted))[:, np.newaxis] * history.grid.days
+    earlier = np.where(left_out > 0, np.take_along_axis(total, np.clip(place, 0, history.grid.days - 1), axis=1), 0.0)
+    return known & (total > earlier)

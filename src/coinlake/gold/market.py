@@ -123,6 +123,7 @@ CARRIES = ("day", "universe_is_seen", *(column for column, _ in RESTS.values()))
 """Columns of its earlier rows that a day is ranked against."""
 TAKES_SPAN = True
 """The days before are read, and not ranked again."""
+READS_ONCE = True
 BLOCKS = "days"
 _TOUCHES = f"""
     select '*', min(({{moment}} - interval 1 microsecond)::DATE),

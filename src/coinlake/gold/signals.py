@@ -57,6 +57,7 @@ TABLE = Table(
 )
 
 BLOCKS = "days"
+READS_ONCE = True
 LOOKBACK_DAYS = 40
 """Days before an event that it may rest on: a month without another, and the windows of a week within it."""
 
