@@ -107,7 +107,9 @@ class Made:
 MEMORY = 2**30
 """Bytes that a table is made in, where no setting says otherwise."""
 HANDS = min(os.cpu_count() or 1, 4)
-"""Pieces of a table that are made at once: one a core; with many more they would be small, and mostly waited for."""
+"""Pieces of a table by coins that are made at once: one a core; with many more they would be small, and mostly waited
+for. Those by days read the days before them as well: there it is one, and as large as can be.
+"""
 
 
 def analyze(
@@ -236,8 +238,9 @@ def _made_anew(
     """
     cluster = engine.cluster
     if cluster is None:
-        parts = _parts(lake, definition, memory, HANDS)
-        pieces = _pieces(lake, definition, engine, sources, parts, told, HANDS)
+        hands = HANDS if definition.blocks == COINS else 1
+        parts = _parts(lake, definition, memory, hands)
+        pieces = _pieces(lake, definition, engine, sources, parts, told, hands)
         return lake.replace_by_pieces(definition.table, pieces, seen, note=WHOLE)
     parts = _parts(lake, definition, memory // cluster.on_a_machine, cluster=cluster)
     tasks = [parts] if definition.follows else [[part] for part in parts]
@@ -252,7 +255,9 @@ def _parts(
     if not definition.blocks:
         return [EVERYTHING]
     reads = {source: _values(definition, source) for source in definition.reads}
-    return blocks(lake, reads, definition.blocks, values_at_once(memory, reads, hands), cluster)
+    return blocks(
+        lake, reads, definition.blocks, values_at_once(memory, reads, hands), cluster, definition.lookback_days
+    )
 
 
 def _staged(lake: Lake, definition: Definition, sources: Sequence[str], parts: Sequence[Scope]) -> Staged:

@@ -47,9 +47,17 @@ def values_at_once(memory: int, reads: Mapping[Table, int], hands: int = 1) -> i
     return max(each // (BYTES_A_VALUE * COPIES), LEAST_ROWS * max(reads.values()))
 
 
-def blocks(lake: Lake, reads: Mapping[Table, int], by: str, values: int, cluster: Cluster | None = None) -> list[Scope]:
-    """Scopes of no more than so many values (or of one coin, or day), in order. One that names everything where all of
-    it is no more. For a cluster, tasks of its own size.
+def blocks(
+    lake: Lake,
+    reads: Mapping[Table, int],
+    by: str,
+    values: int,
+    cluster: Cluster | None = None,
+    lookback_days: int = 0,
+) -> list[Scope]:
+    """Scopes of no more than so many values (or of one coin, or day), in order, those of the days before that are read
+    as well counted (if they leave room). One that names everything where all of it is no more. For a cluster, tasks of
+    its own size.
     """
     dated = {table: weight for table, weight in reads.items() if table.dated_by}
     if cluster:
@@ -60,7 +68,9 @@ def blocks(lake: Lake, reads: Mapping[Table, int], by: str, values: int, cluster
         of_coins = {table: weight for table, weight in dated.items() if "coin_id" in table.columns}
         found = _counted(lake, of_coins, "coin_id", cluster)
         return [Scope(dict.fromkeys(coins, (BEGIN, END))) for coins in _together(found, values)]
-    lasts = [days[-1] for days in _together(_counted(lake, dated, "day", cluster), values)]
+    counts = _counted(lake, dated, "day", cluster)
+    room = max(values - lookback_days * max(counts.values()), values // 4)
+    lasts = [days[-1] for days in _together(counts, room)]
     firsts = [BEGIN, *(last + timedelta(days=1) for last in lasts[:-1])]
     return [Scope({EVERY: span}) for span in zip(firsts, [*lasts[:-1], END], strict=True)]
 

@@ -16,6 +16,7 @@ survivors are known, the best tenth is another.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import compress
 from string import Formatter
 from typing import Any
@@ -57,7 +58,7 @@ TABLE = Table(
 )
 
 BLOCKS = "days"
-READS_ONCE = True
+READS_ONCE = TAKES_SPAN = True
 LOOKBACK_DAYS = 40
 """Days before an event that it may rest on: a month without another, and the windows of a week within it."""
 
@@ -82,11 +83,14 @@ def touched(scope: Scope, source: str) -> Scope:
     return scope.everyone().lasting(LOOKBACK_DAYS)
 
 
-def build(read: Mapping[str, Frame], sources: Sequence[str], engine: Engine) -> Rows:
-    """The events of every rule."""
+def build(
+    read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, span: tuple[date, date] | None = None
+) -> Rows:
+    """The events of every rule, or those from the first day of a span on."""
     columns = arrays(engine, read["gold.indicators"].select(_COLUMNS), ("coin_id", "source", "day"))
     lists = arrays(engine, read["silver.markets"].select(*LISTED), ("observed_at", "coin_id"))
-    return rows_of(events(Days({**columns, **ranked(columns, Universes.of(lists))}), rules()))
+    days = Days({**columns, **ranked(columns, Universes.of(lists))})
+    return rows_of(events(days, rules(), span[0] if span else date.min))
 
 
 def ranked(columns: Mapping[str, NDArray[Any]], known: Universes) -> dict[str, NDArray[np.bool_]]:
@@ -98,9 +102,10 @@ def ranked(columns: Mapping[str, NDArray[Any]], known: Universes) -> dict[str, N
     return {"is_universe_known": known.complete(there, day), "is_ranked": ~known.listed(day) | there}
 
 
-def events(days: Days, of: Mapping[str, Rule]) -> dict[str, NDArray[Any]]:
-    """The events of some rules as columns of this table."""
-    made = [_rows(days, rule) for rule in of.values()]
+def events(days: Days, of: Mapping[str, Rule], since: date = date.min) -> dict[str, NDArray[Any]]:
+    """The events of some rules, from a day on, as columns of this table."""
+    wanted = days["day"] >= np.datetime64(since, "D")
+    made = [_rows(days, rule, wanted) for rule in of.values()]
     return {name: np.concatenate([each[name] for each in made]) for name in TABLE.columns}
 
 
@@ -111,9 +116,9 @@ def fired(days: Days, rule: Rule) -> Fired:
     return Fired(found.up & known, found.down & known, found.strength, found.numbers)
 
 
-def _rows(days: Days, rule: Rule) -> dict[str, NDArray[Any]]:
+def _rows(days: Days, rule: Rule, wanted: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
     found = fired(days, rule)
-    place = np.flatnonzero(found.up | found.down)
+    place = np.flatnonzero((found.up | found.down) & wanted)
     day, up = days["day"][place], found.up[place]
     numbers = {name: np.asarray(values)[place].tolist() for name, values in found.numbers.items()}
     known = days["is_universe_known"]
