@@ -48,7 +48,7 @@ bench: $(READY) ## how fast and how large it is beside its rivals: into benchmar
 	python benchmarks $(ARGS)
 	python benchmarks/performance.py
 
-bench-large: $(READY) ## the same of 500 and 5,000 coins over ten years, and of 365 days one after the other: hours
+bench-large: $(READY) ## the same of 500 and 5,000 coins over ten years, and of 365 days one after the other: an hour
 	python benchmarks --large $(ARGS)
 	python benchmarks/performance.py
 
