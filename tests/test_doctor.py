@@ -125,7 +125,6 @@ def test_doctor_goes_on_with_what_it_can_still_look_at(folder: Path) -> None:
 COMMANDS = {
     "gold.daily": (
         ("status",),
-        ("tables",),
         ("query", "from gold.daily"),
         ("query", "from gold.daily", "--format", "csv", "--output", "out.csv"),
         ("report", "--output", "out.html"),
@@ -154,6 +153,12 @@ def test_what_needs_a_damaged_file_ends_with_7_and_one_sentence(folder: Path, ta
         assert said.startswith(f"coinlake: {table}: "), words
         assert said.endswith("run `coinlake doctor`"), words
         assert not (folder / words[-1]).is_file()
+
+
+def test_what_the_log_tells_of_a_table_needs_none_of_its_files(folder: Path) -> None:
+    before = ask(folder, "tables", "--json").stdout
+    data_files(folder, "gold.daily")[0].unlink()
+    assert ask(folder, "tables", "--json").stdout == before
 
 
 def test_a_run_that_met_a_damaged_file_is_recorded_as_such(folder: Path) -> None:
