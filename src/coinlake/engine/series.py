@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import narwhals as nw
@@ -16,6 +17,7 @@ from arro3.core import Array, ChunkedArray, DataType, Table
 from duckdb import DuckDBPyRelation
 from numpy.typing import NDArray
 
+from coinlake.duck import quoted
 from coinlake.engine import Engine, Frame
 from coinlake.table import Boolean, Date, Int64, String, Timestamp, Type
 
@@ -31,11 +33,40 @@ def arrays(engine: Engine, frame: Frame, order: Sequence[str] = ()) -> dict[str,
 
 def columns(rows: DuckDBPyRelation, order: Sequence[str]) -> dict[str, NDArray[Any]]:
     """The same of a relation."""
-    types = dict(zip(rows.columns, map(str, rows.types), strict=True))
-    select = ", ".join(f'"{name}"::{_READ_AS.get(kind, kind)} as "{name}"' for name, kind in types.items())
-    chosen = rows.project(select)
+    types = _types(rows)
+    chosen = rows.project(_select(types))
     found: dict[str, Any] = (chosen.order(", ".join(order)) if order else chosen).fetchnumpy()
     return {name: _plain(column, types[name]) for name, column in found.items()}
+
+
+def series_of(engine: Engine, frame: Frame, by: Sequence[str], day: str = "day") -> dict[str, NDArray[Any]]:
+    """The same of long series, ordered by the texts that name them, and by day. The frame is computed twice, first for
+    the names alone: where that is to read files, it takes a quarter of the time that a text of each row does.
+    """
+    rows = engine.relation(frame)
+    types = _types(rows)
+    names = rows.query("named", f"select distinct {', '.join(by)} from named").fetchall()
+    if not names:
+        return columns(rows, (*by, day))
+    known = {name: sorted({each[place] for each in names}) for place, name in enumerate(by)}
+    codes = {name: f"enum_code({name}::ENUM({', '.join(map(quoted, texts))}))" for name, texts in known.items()}
+    found: dict[str, Any] = rows.project(_select(types, codes)).fetchnumpy()
+    order = np.lexsort([found[day], *(found[name] for name in reversed(by))])
+    ordered = {name: column[order] for name, column in found.items()}
+    return {
+        name: typed(String, known[name])[column] if name in known else _plain(column, types[name])
+        for name, column in ordered.items()
+    }
+
+
+def _types(rows: DuckDBPyRelation) -> dict[str, str]:
+    return dict(zip(rows.columns, map(str, rows.types), strict=True))
+
+
+def _select(types: Mapping[str, str], instead: Mapping[str, str] = MappingProxyType({})) -> str:
+    """SQL for columns in types that become arrays, some of them made otherwise."""
+    made = {name: f'"{name}"::{_READ_AS.get(kind, kind)}' for name, kind in types.items()}
+    return ", ".join(f'{sql} as "{name}"' for name, sql in {**made, **instead}.items())
 
 
 def is_empty(engine: Engine, frame: Frame) -> bool:

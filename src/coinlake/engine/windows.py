@@ -49,7 +49,7 @@ def count(x: Floats, window: Window) -> Floats:
 
 def moments(x: Floats, window: Window) -> Moments:
     """Count, mean and sum of squares of each window; NaN where it has no value."""
-    plain = _sum(_blocks(np.nan_to_num(x), window, 0.0), window, x.shape[-1])
+    plain = _sum(_blocks(_or_zero(x), window, 0.0), window, x.shape[-1])
     n, total, squares = (_sum(part, window, x.shape[-1]) for part in _powers(_centred(x, window)))
     with np.errstate(invalid="ignore", divide="ignore"):
         return Moments(n, plain / n, np.maximum(squares - total * total / n, 0.0))
@@ -62,7 +62,7 @@ def comoments(x: Floats, y: Floats, window: Window) -> Comoments:
     length = x.shape[-1]
     n, sum_x, squares_x = (_sum(part, window, length) for part in _powers(one))
     _, sum_y, squares_y = (_sum(part, window, length) for part in _powers(other))
-    products = _sum(_Parts(*(np.nan_to_num(a * b) for a, b in zip(one, other, strict=True))), window, length)
+    products = _sum(_Parts(*(_or_zero(a * b) for a, b in zip(one, other, strict=True))), window, length)
     with np.errstate(invalid="ignore", divide="ignore"):
         return Comoments(
             n,
@@ -106,7 +106,7 @@ def _centred(x: Floats, window: Window) -> _Parts:
     """
     blocks = _blocks(x, window, np.nan)
     first = np.argmax(~np.isnan(blocks), axis=-1)
-    centre = np.nan_to_num(np.take_along_axis(blocks, first[..., None], -1))
+    centre = _or_zero(np.take_along_axis(blocks, first[..., None], -1))
     following = np.concatenate([centre[:, 1:], np.zeros_like(centre[:, :1])], axis=1)
     return _Parts(blocks - centre, blocks - following)
 
@@ -114,8 +114,13 @@ def _centred(x: Floats, window: Window) -> _Parts:
 def _powers(parts: _Parts) -> tuple[_Parts, _Parts, _Parts]:
     """Ones, values and squares of the values that are known."""
     known = _Parts(*((~np.isnan(each)).astype(float) for each in parts))
-    values = _Parts(*(np.nan_to_num(each) for each in parts))
+    values = _Parts(*(_or_zero(each) for each in parts))
     return known, values, _Parts(*(each * each for each in values))
+
+
+def _or_zero(x: Floats) -> Floats:
+    """Zero where nothing is known."""
+    return np.where(np.isnan(x), 0.0, x)
 
 
 def _sum(parts: _Parts | Floats, window: Window, length: int) -> Floats:

@@ -337,8 +337,8 @@ def _newcomers(lake: Lake, definition: Definition, scope: Scope, before: ArrowTa
         return Scope({})
     source, series = definition.reads[0], ", ".join(definition.series)
     con = glance()
-    bring(con, before, "before")
-    bring(con, lake.read(source, definition.series, scope.predicate(str(source.dated_by))), "wanted")
+    bring(con, before, "before", series)
+    lake.attach(con, source, "wanted", scope.predicate(str(source.dated_by)))
     new = con.sql(f"select distinct coin_id from (select {series} from wanted except select {series} from before)")
     return Scope({coin: (BEGIN, scope.last) for (coin,) in new.fetchall()})
 

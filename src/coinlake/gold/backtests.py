@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, frame_of, typed
+from coinlake.engine.series import frame_of, series_of, typed
 from coinlake.gold.evidence import corrected
 from coinlake.gold.following import EVENT, Row, rows
 from coinlake.gold.rules import rules
@@ -108,7 +108,7 @@ def build(
     read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, fee_bp: float = 10.0, slippage_bp: float = 5.0
 ) -> Frame:
     """One row a rule and coin that could trade for at least 30 days, and one a rule over them all."""
-    days, events = (arrays(engine, read[name].select(*COLUMNS[name]), ("coin_id", "day")) for name in TABLE.reads)
+    days, events = (series_of(engine, read[name].select(*COLUMNS[name]), ["coin_id"]) for name in TABLE.reads)
     made = _tested(rows(days, events, (fee_bp, slippage_bp), rules()))
     columns = {name: typed(column.type, [row[name] for row in made]) for name, column in TABLE.columns.items()}
     return frame_of(engine, columns)

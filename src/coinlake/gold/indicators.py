@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame, recursive
 from coinlake.engine.grid import Grid, blocks
-from coinlake.engine.series import arrays, rows_of, together, typed
+from coinlake.engine.series import arrays, rows_of, series_of, together, typed
 from coinlake.engine.windows import Window, comoments, count, highest, lowest, moments
 from coinlake.gold.analyze import ITSELF
 from coinlake.gold.scope import EVERY, Scope
@@ -193,7 +193,7 @@ def build(
     on.
     """
     since = span[0] if span else None
-    columns = arrays(engine, read["gold.daily"].select(*COLUMNS["gold.daily"]), (*SERIES, "day"))
+    columns = series_of(engine, read["gold.daily"].select(*COLUMNS["gold.daily"]), SERIES)
     bearable = np.logical_and.reduce([_bearable(columns[name]) for name in ("close_usd", "high_usd", "low_usd")])
     columns = {name: values[bearable] for name, values in columns.items()}
     carried = _carried(arrays(engine, read[ITSELF].select(*CARRIES), (*SERIES, "day")))
@@ -254,11 +254,11 @@ def _carried(columns: Laid) -> dict[tuple[str, str], _Carried]:
 
 @dataclass(frozen=True)
 class _History:
-    """Some series, laid out; with where each day's unbroken history begins, and the place of the first day that is
-    wanted.
+    """Some series, laid out from the day `origin` (since 1970) on; with where each day's unbroken history begins, and
+    the place of the first day that is wanted.
     """
 
-    grid: Grid
+    origin: int
     wanted: int
     close: Floats
     high: Floats
@@ -271,20 +271,32 @@ class _History:
     unit: NDArray[np.int64]
     log_return: Floats
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """[series, day]."""
+        return len(self.close), self.days
+
+    @property
+    def days(self) -> int:
+        """How many are laid out."""
+        return int(self.close.shape[1])
+
     def window(self, days: int) -> Window:
         """The last so many days up to each."""
-        return Window(days, self.grid.origin)
+        return Window(days, self.origin)
 
     def recent(self, days: int) -> _History:
         """What the days that are wanted know of themselves and so many before them."""
-        first = max(self.wanted - days, 0)
+        if self.wanted <= days:
+            return self
+        first = self.wanted - days
         cut: dict[str, Any] = {name: getattr(self, name)[:, first:] for name in _LAID}
         places = {name: cut[name] - first for name in ("run", "begun")}
-        return replace(self, grid=self.grid.since(first), wanted=self.wanted - first, **cut | places)
+        return replace(self, origin=self.origin + first, wanted=self.wanted - first, **cut | places)
 
     def reaches(self, days: int) -> NDArray[np.bool_]:
         """Whether the history goes on without a break for so many days before each day."""
-        reached: NDArray[np.bool_] = np.arange(self.grid.days) - self.begun >= days
+        reached: NDArray[np.bool_] = np.arange(self.days) - self.begun >= days
         return reached & ~np.isnan(self.close)
 
 
@@ -304,7 +316,7 @@ def _history(columns: Laid, grid: Grid, wanted: int = 0) -> _History:
     is_break = (rise >= NEW_UNIT) | ((rise >= PERHAPS_NEW_UNIT) & (cap_rise <= CAP_FOLLOWED))
     is_break = known & (is_break | ((before >= 0) & (gap > AWAY_DAYS)))
     history = _History(
-        grid, wanted, close, high, low, volume, sampled, is_break,
+        grid.origin, wanted, close, high, low, volume, sampled, is_break,
         run=_since(known & (is_break | (gap > LONG_GAP_DAYS))),
         begun=_since(known & (is_break | (gap > LOST_AFTER_DAYS))),
         unit=np.cumsum(is_break, axis=1),
@@ -328,8 +340,8 @@ def _since(begins: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def _return(history: _History, days: int) -> Floats:
     """Close over that of so many days before, minus one; unknown across a new unit."""
-    found = np.full(history.grid.shape, np.nan)
-    if days < history.grid.days:
+    found = np.full(history.shape, np.nan)
+    if days < history.days:
         close, unit = history.close, history.unit
         ratio = close[:, days:] / close[:, :-days] - 1
         found[:, days:] = np.where(unit[:, days:] == unit[:, :-days], ratio, np.nan)
@@ -351,11 +363,11 @@ def _of_block(
     history = _history({name: mine[name] for name in _READ}, grid, wanted)
     laid = {
         "is_break": history.is_break,
-        **_averages(history.recent(max(SMA))),
-        **_returns(history.recent(max(RETURNS))),
-        **_risks(history.recent(max(VOLATILITIES) + 1)),
-        **_with_bitcoin(history.recent(max(BETAS) + 1), bitcoin),
-        **_extremes(history.recent(YEAR_DAYS)),
+        **_averages(history),
+        **_returns(history),
+        **_risks(history),
+        **_with_bitcoin(history, bitcoin),
+        **_extremes(history.recent(YEAR_DAYS - 1)),
         **_peaks(history, known),
         **_recursives(history, known),
     }
@@ -386,16 +398,20 @@ def _enough(known: Floats, days: int) -> NDArray[np.bool_]:
 def _averages(history: _History) -> Laid:
     made: Laid = {}
     for days in SMA:
-        window = moments(history.close, history.window(days))
-        known = _enough(window.known, days) & history.reaches(days - 1)
+        its = history.recent(days - 1)
+        window = moments(its.close, its.window(days))
+        known = _enough(window.known, days) & its.reaches(days - 1)
         made[f"sma_{days}d"] = np.where(known, window.mean, np.nan)
         if days == 20:
-            made |= _bands(history.close, made["sma_20d"], np.sqrt(window.squares / window.known))
-    volume = moments(history.volume, history.window(30))
+            made |= _bands(its.close, made["sma_20d"], np.sqrt(window.squares / window.known))
+    return {**made, "volume_z_score_30d": _volume_z_score(history.recent(29), 30)}
+
+
+def _volume_z_score(history: _History, days: int) -> Floats:
+    volume = moments(history.volume, history.window(days))
     deviation = _moving(np.sqrt(volume.squares / (volume.known - 1)), volume.mean)
-    known = _enough(volume.known, 30) & history.reaches(29)
-    made["volume_z_score_30d"] = np.where(known, (history.volume - volume.mean) / deviation, np.nan)
-    return made
+    known = _enough(volume.known, days) & history.reaches(days - 1)
+    return np.where(known, (history.volume - volume.mean) / deviation, np.nan)
 
 
 def _moving(deviation: Floats, mean: Floats) -> Floats:
@@ -418,22 +434,24 @@ def _bands(close: Floats, middle: Floats, deviation: Floats) -> Laid:
 
 def _returns(history: _History) -> Laid:
     return {
-        **{f"return_{days}d": _return(history, days) for days in RETURNS},
+        **{f"return_{days}d": _return(history.recent(days), days) for days in RETURNS},
         "log_return_1d": history.log_return,
-        "rate_of_change_14d": _return(history, 14),
+        "rate_of_change_14d": _return(history.recent(14), 14),
     }
 
 
 def _risks(history: _History) -> Laid:
     made: Laid = {}
     for days in VOLATILITIES:
-        window = moments(history.log_return, history.window(days))
-        known = _enough(window.known, days) & history.reaches(days)
+        its = history.recent(days - 1)
+        window = moments(its.log_return, its.window(days))
+        known = _enough(window.known, days) & its.reaches(days)
         made[f"volatility_{days}d"] = np.where(known, np.sqrt(window.squares / (window.known - 1) * YEAR_DAYS), np.nan)
-    returns = np.expm1(history.log_return)
-    window = moments(returns, history.window(90))
-    downside = moments(np.minimum(returns, 0) ** 2, history.window(90)).mean
-    known = _enough(window.known, 90) & history.reaches(90)
+    its = history.recent(89)
+    returns = np.expm1(its.log_return)
+    window = moments(returns, its.window(90))
+    downside = moments(np.minimum(returns, 0) ** 2, its.window(90)).mean
+    known = _enough(window.known, 90) & its.reaches(90)
     for name, deviation in (("sharpe", np.sqrt(window.squares / (window.known - 1))), ("sortino", np.sqrt(downside))):
         made[f"{name}_90d"] = np.where(
             known & (deviation > NOISE), window.mean / np.maximum(deviation, NOISE) * np.sqrt(YEAR_DAYS), np.nan
@@ -443,17 +461,20 @@ def _risks(history: _History) -> Laid:
 
 def _with_bitcoin(history: _History, bitcoin: Mapping[int, float]) -> Laid:
     made: Laid = {}
-    days = range(history.grid.origin, history.grid.origin + history.grid.days)
-    market = np.broadcast_to([bitcoin.get(day, np.nan) for day in days], history.grid.shape)
     for length in BETAS:
-        pair = comoments(history.log_return, market, history.window(length))
-        known = _enough(pair.known, length) & history.reaches(length)
+        its = history.recent(length - 1)
+        days = range(its.origin, its.origin + its.days)
+        market = np.broadcast_to([bitcoin.get(day, np.nan) for day in days], its.shape)
+        if length == max(BETAS):
+            lacks = count(market[:1], its.window(length)) < length
+            made["survivorship_biased"] = np.broadcast_to(lacks, its.shape)
+        pair = comoments(its.log_return, market, its.window(length))
+        known = _enough(pair.known, length) & its.reaches(length)
         of_market = np.where(known & (pair.squares_y > length * NOISE**2), pair.squares_y, np.nan)
         of_coin = np.where(pair.squares_x > length * NOISE**2, pair.squares_x, np.nan)
         made[f"beta_btc_{length}d"] = pair.products / of_market
         made[f"correlation_btc_{length}d"] = np.clip(pair.products / np.sqrt(of_market * of_coin), -1.0, 1.0)
-    lacks = count(market[:1], history.window(max(BETAS))) < max(BETAS)
-    return {**made, "survivorship_biased": np.broadcast_to(lacks, history.grid.shape)}
+    return made
 
 
 def _extremes(history: _History) -> Laid:
@@ -483,7 +504,7 @@ def _peaks(history: _History, before: Sequence[_Carried | None]) -> Laid:
     """The highest close so far in the same unit, and when it was last reached. Up to the day of the row that knew it
     before, these are not those of the table: such days are read, but not made again.
     """
-    close, place = history.close, np.arange(history.grid.days)
+    close, place = history.close, np.arange(history.days)
     peak, at = np.empty_like(close), np.empty(close.shape, dtype=np.int64)
     plain = np.flatnonzero(history.unit[:, -1] == 0)
     if len(plain):
@@ -493,14 +514,14 @@ def _peaks(history: _History, before: Sequence[_Carried | None]) -> Laid:
         earlier, earlier_at = _known_before(history, series, unit, before[series])
         known = np.where(np.isnan(close[series][mine]), -np.inf, close[series][mine])
         highest_so_far = np.maximum(np.maximum.accumulate(known), earlier)
-        reached = np.where(known >= highest_so_far, place[mine] + history.grid.origin, earlier_at)
+        reached = np.where(known >= highest_so_far, place[mine] + history.origin, earlier_at)
         peak[series][mine] = highest_so_far
         at[series][mine] = np.maximum.accumulate(reached)
     return {
         "peak_usd": peak,
         "peak_day": at,
         "drawdown": close / peak - 1,
-        "days_since_peak": place + history.grid.origin - at,
+        "days_since_peak": place + history.origin - at,
     }
 
 
@@ -513,13 +534,13 @@ def _plain_peaks(
     earlier = np.array([each.peak if each else -np.inf for each in before])[:, np.newaxis]
     earlier_at = np.array([each.peak_day if each else 0 for each in before], dtype=np.int64)[:, np.newaxis]
     peak = np.maximum(np.maximum.accumulate(known, axis=1), earlier)
-    reached = np.where(known >= peak, np.arange(history.grid.days) + history.grid.origin, earlier_at)
+    reached = np.where(known >= peak, np.arange(history.days) + history.origin, earlier_at)
     return peak, np.maximum.accumulate(reached, axis=1)
 
 
 def _known_before(history: _History, series: int, unit: int, before: _Carried | None) -> tuple[float, int]:
     """The peak that was known before and its day, where it is in this unit."""
-    if before is None or history.unit[series, before.day - history.grid.origin] != unit:
+    if before is None or history.unit[series, before.day - history.origin] != unit:
         return -np.inf, 0
     return before.peak, before.peak_day
 
@@ -535,7 +556,7 @@ def _recursives(history: _History, before: Sequence[_Carried | None]) -> Laid:
     from where it begins, to the last bit; a run that began before what is read goes on after the carried row, from what
     that one remembers.
     """
-    made: Laid = {name: np.full(history.grid.shape, np.nan) for name in recursive.VALUES}
+    made: Laid = {name: np.full((len(before), history.days - history.wanted), np.nan) for name in recursive.VALUES}
     known = ~np.isnan(history.close)
     counted = np.cumsum(known, axis=1)
     observed: NDArray[np.int64] = counted - _before_run(history, counted)  # as far as they are at hand
@@ -545,12 +566,12 @@ def _recursives(history: _History, before: Sequence[_Carried | None]) -> Laid:
         carried = [each for series in going.tolist() if (each := before[series])]
         _go_on(history, known, going, np.array(lasts)[going], carried, made, observed)
     for series, last in enumerate(lasts):
-        for run in _runs(history, known, series):
-            if run[-1] >= history.wanted and (last < 0 or history.run[series, last] != history.run[series, run[0]]):
-                close, high, low = (each[series, run] for each in (history.close, history.high, history.low))
-                values = recursive.of_closes(close) | recursive.of_ranges(high, low, close)
-                for name in made:
-                    made[name][series, run] = values[name]
+        for run in _runs(history, known, series, last):
+            close, high, low = (each[series, run] for each in (history.close, history.high, history.low))
+            values = recursive.of_closes(close) | recursive.of_ranges(high, low, close)
+            mine = run >= history.wanted
+            for name in made:
+                made[name][series, run[mine] - history.wanted] = values[name][mine]
     converged = {f"{name}_converged": each for name, each in recursive.converged(observed).items()}
     sampled = {"range_is_sampled": _is_sampled(history, known, counted)}
     return {**made, **converged, "observations_in_run": observed, **sampled}
@@ -565,17 +586,23 @@ def _before_run(history: _History, summed: NDArray[Any]) -> NDArray[Any]:
 
 def _goes_on_after(history: _History, observed: NDArray[np.int64], series: int, carried: _Carried | None) -> int:
     """The place of the carried row, if its run began before what is read; else -1."""
-    place = carried.day - history.grid.origin if carried else -1
-    if carried is None or not 0 <= place < history.grid.days or np.isnan(history.close[series, place]):
+    place = carried.day - history.origin if carried else -1
+    if carried is None or not 0 <= place < history.days or np.isnan(history.close[series, place]):
         return -1
     return -1 if carried.observations == observed[series, place] else place
 
 
-def _runs(history: _History, known: NDArray[np.bool_], series: int) -> list[NDArray[np.int64]]:
-    """Days of each run of a series."""
+def _runs(history: _History, known: NDArray[np.bool_], series: int, last: int) -> Iterator[NDArray[np.int64]]:
+    """Days of each run of a series that has some which are wanted, but of the one that goes on after the row at the
+    place `last`, if there is such a row.
+    """
+    if last >= 0 and history.run[series, last] == history.run[series, -1]:
+        return
     days = np.flatnonzero(known[series])
     begins = np.flatnonzero(np.diff(history.run[series][days], prepend=-1))
-    return [run for run in np.split(days, begins[1:]) if len(run)]
+    for run in np.split(days, begins[1:]):
+        if len(run) and run[-1] >= history.wanted and (last < 0 or run[0] > last):
+            yield run
 
 
 def _go_on(
@@ -588,7 +615,7 @@ def _go_on(
     observed: NDArray[np.int64],
 ) -> None:
     """Lay down the values of the days that follow the carried row in its run, and how many observations that has."""
-    days = np.arange(history.grid.days)
+    days = np.arange(history.days)
     same = history.run[going] == np.take_along_axis(history.run[going], lasts[:, np.newaxis], axis=1)
     follows = known[going] & same & (days > lasts[:, np.newaxis])
     each, day = np.nonzero(follows)
@@ -609,21 +636,23 @@ def _go_on(
         )
     )
     state = {name: np.array([one.state[name] for one in carried]) for name in recursive.STATE}
-    if len(each):
+    mine = day >= history.wanted
+    if mine.any():
         for name, values in recursive.continued(state, seen, recent).items():
-            made[name][going[each], day] = values[each, rank - 1]
+            made[name][going[each[mine]], day[mine] - history.wanted] = values[each[mine], rank[mine] - 1]
     so_far = np.array([one.observations for one in carried], dtype=np.int64)
     observed[going[each], day] = so_far[each] + rank
 
 
 def _is_sampled(history: _History, known: NDArray[np.bool_], counted: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether some of the last highs and lows of a run up to each day come from sampled prices."""
+    """Whether some of the last highs and lows of a run up to each day that is wanted come from sampled prices."""
     total = np.cumsum(np.where(known, history.sampled, 0.0), axis=1)
-    before = _before_run(history, counted)
+    wanted = slice(history.wanted, None)
+    left_out = np.maximum(counted[:, wanted] - SAMPLED_FOR, _before_run(history, counted)[:, wanted])
     # Days are found by how many are known up to them, in all series at once: those of one lie above those of the last.
-    above = np.arange(len(counted))[:, np.newaxis] * (history.grid.days + 1)
-    left_out = np.maximum(counted - SAMPLED_FOR, before)
-    place = np.searchsorted((counted + above).ravel(), (left_out + above).ravel()).reshape(counted.shape)
-    place = place - np.arange(len(counted))[:, np.newaxis] * history.grid.days
-    earlier = np.where(left_out > 0, np.take_along_axis(total, np.clip(place, 0, history.grid.days - 1), axis=1), 0.0)
-    return known & (total > earlier)
+    number = np.arange(len(counted))[:, np.newaxis]
+    above = number * (history.days + 1)
+    place = np.searchsorted((counted + above).ravel(), (left_out + above).ravel()).reshape(left_out.shape)
+    place = np.clip(place - number * history.days, 0, history.days - 1)
+    earlier = np.where(left_out > 0, np.take_along_axis(total, place, axis=1), 0.0)
+    return known[:, wanted] & (total[:, wanted] > earlier)

@@ -26,7 +26,7 @@ from arro3.core import Table as Rows
 from numpy.typing import NDArray
 
 from coinlake.engine import Engine, Frame
-from coinlake.engine.series import arrays, rows_of, typed
+from coinlake.engine.series import arrays, rows_of, series_of, typed
 from coinlake.gold.rules import rules
 from coinlake.gold.rules.rule import ONE_DAY, Days, Fired, Rule
 from coinlake.gold.scope import Scope
@@ -87,7 +87,7 @@ def build(
     read: Mapping[str, Frame], sources: Sequence[str], engine: Engine, span: tuple[date, date] | None = None
 ) -> Rows:
     """The events of every rule, or those from the first day of a span on."""
-    columns = arrays(engine, read["gold.indicators"].select(_COLUMNS), ("coin_id", "source", "day"))
+    columns = series_of(engine, read["gold.indicators"].select(_COLUMNS), ("coin_id", "source"))
     lists = arrays(engine, read["silver.markets"].select(*LISTED), ("observed_at", "coin_id"))
     days = Days({**columns, **ranked(columns, Universes.of(lists))})
     return rows_of(events(days, rules(), span[0] if span else date.min))
