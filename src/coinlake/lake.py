@@ -412,8 +412,7 @@ class Lake:
         wanted = {name: table.columns[name] for name in (columns or table.columns)}
         opened = self._opened(table)
         if opened is None:
-            nothing = ", ".join(f'null::{column.type.value} as "{name}"' for name, column in wanted.items())
-            return RecordBatchReader.from_arrow(glance().sql(f"select {nothing} where false"))
+            return RecordBatchReader.from_arrow(glance().sql(self.scan(table, columns)))
         is_elsewhere = where != "false" and not local_folder(self.uri(table))
         if is_elsewhere and (sql := self.scan(table, columns, where)):
             return RecordBatchReader.from_arrow(glance().sql(sql))
@@ -492,13 +491,14 @@ class Lake:
 
     def scan(self, table: Table, columns: Collection[str] | None = None, where: str = "true") -> str:
         """The same rows as `read` has, as SQL over the Parquet files themselves, which reads them as often as it is
-        asked; nothing where none of them lies on this machine.
+        asked; nothing where there are some, and none of them lies on this machine.
         """
         opened = self._opened(table)
-        if opened is None:
-            return ""
-        is_here = bool(local_folder(self.uri(table)))
-        files = list(map(unquote, opened.delta.file_uris())) if is_here else self._kept_files(opened)
+        files = list(map(unquote, opened.delta.file_uris())) if opened else []
+        if opened is None or not files:
+            return _nothing(table, ", ".join(f'"{name}"' for name in columns or table.columns))
+        if not local_folder(self.uri(table)):
+            files = list(map(str, self._kept_files(opened)))
         if not files:
             return ""
         stored = [column.name for column in opened.delta.schema().fields if column.name in table.columns]
@@ -678,11 +678,12 @@ class Lake:
         """
         opened = self._opened(table) if self._here.kept else None
         log = opened.log.objects if opened else Objects(self.uri(table), self.options)
-        paths, con = list(files), glance()
+        paths, here, con = list(files), local_folder(self.uri(table)), glance()
         con.execute(f"create temp table found as {_nothing(table, columns)}")
         with tempfile.TemporaryDirectory() as folder:
             try:
-                kept = self._kept_files(opened, paths) if opened else []
+                kept = [Path(here, path) for path in paths] if here else []
+                kept = kept or (self._kept_files(opened, paths) if opened else [])
                 for number, path in enumerate(paths):
                     copy = kept[number] if kept else Path(folder) / f"{number}.parquet"
                     if not kept:
