@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from coinlake import catalog
 from coinlake.engine import engine, recursive, windows
-from coinlake.engine.series import arrays, frame_of
+from coinlake.engine.series import arrays, frame_of, series_of
 from coinlake.gold import indicators
 from coinlake.gold.analyze import ITSELF
 from strategies import examples
@@ -68,6 +68,29 @@ def made(*coins: Columns, on: str = "duckdb") -> Columns:
 
 
 _DTYPES: dict[str, Any] = {"day": "datetime64[D]", "peak_day": "datetime64[D]", "peak_usd": float}
+
+
+# Rows as arrays ------------------------------------------------------------------------------------------------------
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=3)
+
+
+@pytest.mark.parametrize("on", ["duckdb", "pandas"])
+@given(rows=st.dictionaries(st.tuples(NAMES, st.sampled_from("ab'"), st.integers(0, 9)), st.none() | st.floats(0, 9)))
+def test_long_series_are_the_same_arrays_in_the_same_order(on: str, rows: dict[tuple[str, str, int], float]) -> None:
+    coins, sources, places = zip(*rows, strict=True) if rows else ([], [], [])
+    columns: Columns = {
+        "coin_id": np.array(coins, dtype=object),
+        "source": np.array(sources, dtype=object),
+        "day": np.datetime64(FIRST) + np.array(places, dtype=int),
+        "close_usd": np.array(list(rows.values()), dtype=float),
+    }
+    runs_on = engine(on)
+    found = series_of(runs_on, frame_of(runs_on, columns), ("coin_id", "source"))
+    expected = arrays(runs_on, frame_of(runs_on, columns), ("coin_id", "source", "day"))
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
 
 
 def walk(n: int, seed: int = 1, start: float = 100.0, sigma: float = 0.05) -> NDArray[np.float64]:

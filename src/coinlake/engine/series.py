@@ -52,11 +52,11 @@ def series_of(engine: Engine, frame: Frame, by: Sequence[str], day: str = "day")
     codes = {name: f"enum_code({name}::ENUM({', '.join(map(quoted, texts))}))" for name, texts in known.items()}
     found: dict[str, Any] = rows.project(_select(types, codes)).fetchnumpy()
     order = np.lexsort([found[day], *(found[name] for name in reversed(by))])
-    ordered = {name: column[order] for name, column in found.items()}
-    return {
+    plain = {
         name: typed(String, known[name])[column] if name in known else _plain(column, types[name])
-        for name, column in ordered.items()
+        for name, column in found.items()
     }
+    return {name: column[order] for name, column in plain.items()}
 
 
 def _types(rows: DuckDBPyRelation) -> dict[str, str]:

@@ -29,6 +29,7 @@ from coinlake.engine import Engine, Frame
 from coinlake.engine.series import arrays, rows_of, series_of, typed
 from coinlake.gold.rules import rules
 from coinlake.gold.rules.rule import ONE_DAY, Days, Fired, Rule
+from coinlake.gold.rules.words import each
 from coinlake.gold.scope import Scope
 from coinlake.gold.universe import LISTED, Universes
 from coinlake.table import Boolean, Column, Date, Float64, String, Table
@@ -120,7 +121,7 @@ def _rows(days: Days, rule: Rule, wanted: NDArray[np.bool_]) -> dict[str, NDArra
     found = fired(days, rule)
     place = np.flatnonzero((found.up | found.down) & wanted)
     day, up = days["day"][place], found.up[place]
-    numbers = {name: np.asarray(values)[place].tolist() for name, values in found.numbers.items()}
+    numbers = {name: np.asarray(values)[place] for name, values in found.numbers.items()}
     known = days["is_universe_known"]
     honest = known & (days.before(known) == 1)
     return {
@@ -130,7 +131,7 @@ def _rows(days: Days, rule: Rule, wanted: NDArray[np.bool_]) -> dict[str, NDArra
         "direction": np.where(up, "up", "down").astype(object),
         "strength": found.strength[place],
         "close_usd": days["close_usd"][place],
-        "numbers": _texts(_json(list(numbers)), list(numbers.values())),
+        "numbers": _texts(_json(list(numbers)), [values.tolist() for values in numbers.values()]),
         "sentence": _sentences(rule, up, numbers),
         "tradable_on": day + ONE_DAY,
         "survivorship_biased": ~honest[place] if rule.compares_coins else np.zeros(len(place), dtype=bool),
@@ -138,8 +139,8 @@ def _rows(days: Days, rule: Rule, wanted: NDArray[np.bool_]) -> dict[str, NDArra
     }
 
 
-def _sentences(rule: Rule, up: NDArray[np.bool_], numbers: Mapping[str, list[float]]) -> NDArray[Any]:
-    words = {name: list(map(write, numbers[name])) for name, write in rule.shown.items()}
+def _sentences(rule: Rule, up: NDArray[np.bool_], numbers: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    words = {name: each(write, numbers[name]) for name, write in rule.shown.items()}
     said = np.empty(len(up), dtype=object)
     for text, which in ((rule.up, up), (rule.down, ~up)):
         template, names = _template(text)

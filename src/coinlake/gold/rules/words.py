@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 def usd(price: float) -> str:
     """$42,981; $158.26; $0.5238; $0.00002993: four digits that count below a dollar, no exponent but for what no price
     ever was.
     """
-    sign, size = "-" if price < 0 else "", abs(price)
-    if size >= 1e15:
-        return f"{sign}${size:.3g}"
-    if size >= 1000:
-        return f"{sign}${size:,.0f}"
-    if size >= 1:
-        return f"{sign}${size:,.2f}"
-    if size < 1e-15:
-        return f"{sign}${size:.4g}"
-    places = max(4, 4 - _exponent(size))
-    return "%s$%.*f" % (sign, places, size)  # noqa: UP031 - a format within a format takes twice as long
+    size = abs(price)
+    return ("-" if price < 0 else "") + _FORMS[bisect_right(_FROM, size) - 1].format(size)
+
+
+def each(write: Callable[[float], str], numbers: NDArray[np.float64]) -> list[str]:
+    """What a function of these writes of every number; prices of one form all at once, which takes half the time."""
+    if write is not usd:
+        return list(map(write, numbers.tolist()))
+    sizes = np.abs(numbers)
+    form = np.searchsorted(_FROM, sizes, side="right") - 1
+    texts = np.empty(len(sizes), dtype=object)
+    for one in np.unique(form).tolist():
+        texts[form == one] = list(map(_FORMS[one].format, sizes[form == one].tolist()))
+    texts[numbers < 0] = "-" + texts[numbers < 0]
+    written: list[str] = texts.tolist()
+    return written
 
 
 def _least(exponent: int) -> float:
@@ -29,14 +38,11 @@ def _least(exponent: int) -> float:
     return found if f"{found:.3e}".startswith("1") else math.nextafter(found, 1)
 
 
-_SMALLEST = -16
-_LEAST = [_least(exponent) for exponent in range(_SMALLEST, 1)]
-"""By power of ten: looked up, it takes a third of the time of asking a text for its exponent."""
-
-
-def _exponent(size: float) -> int:
-    """Digits before the decimal point, of the price with four digits, for rounding may carry; for 0.0005 it is -3."""
-    return bisect_right(_LEAST, size) + _SMALLEST
+_PLACES = {18: 1e-15, **{3 - exponent: _least(exponent) for exponent in range(-14, 0)}}
+"""Digits after the point, and the smallest price that they are for: so many that four count."""
+_FROM = [0.0, *_PLACES.values(), 1.0, 1e3, 1e15]
+"""The smallest price of each form."""
+_FORMS = ["${:.4g}", *(f"${{:.{places}f}}" for places in _PLACES), "${:,.2f}", "${:,.0f}", "${:.3g}"]
 
 
 def percent(fraction: float) -> str:
