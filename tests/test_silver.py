@@ -561,6 +561,15 @@ def test_seconds_where_milliseconds_belong_are_refused() -> None:
     assert result.ruled("time_out_of_range") == ["$.prices[0][0]"]
 
 
+@pytest.mark.parametrize("on", ENGINES)
+def test_a_coin_that_no_query_could_name_is_refused(on: str) -> None:
+    it = {"current_price": 1.0, "last_updated": "2022-02-01T00:40:00.000Z"}
+    coins = [{"id": each, **it} for each in ("bit\0coin", "it's", "bitcoin")]
+    result = found(markets(coins), on=on)
+    assert {row["coin_id"] for row in result["markets"]} == {"it's", "bitcoin"}
+    assert result.ruled("holds_nul") == ["$[0].id"]
+
+
 def test_a_quick_look_without_a_time_is_of_the_moment_it_was_fetched() -> None:
     (row,) = found(recorded("200__simple_price_ids_bitcoin_vs_currencies_usd.body.json"))["prices"]
     assert (row["observed_at"], row["flags"], row["granularity"]) == (row["fetched_at"], "time_assumed", "spot")

@@ -98,10 +98,10 @@ def _observed(
         bring(con, engine.rows(cleaned.rejects), f"{name}_more")
         con.execute(f"insert into {name}_refused by name select * from {name}_more")
     about = {
-        "coin_id": "coin_id" if "coin_id" in table.columns else "null",
+        "coin_id": f"case when not {_has_nul('coin_id')} then coin_id end" if "coin_id" in table.columns else "null",
         "source": "source" if "source" in table.columns else "'coinlake'",
     }
-    checks = [*contract.checks(table), *_moments_in_range(table)]
+    checks = [*contract.checks(table), *_moments_in_range(table), *_writable(table)]
     for check in contract.broken(con, f"{name}_all", checks):
         at = f"path_{check.column}"
         path = at if at in has else f"path || '{places.get(check.column, '.' + check.column)}'"
@@ -135,3 +135,13 @@ def _moments_in_range(table: Table) -> list[Check]:
     outside = "({at} < timestamptz '2009-01-01 00:00:00+00' or {at} > fetched_at + interval 7 day)"
     moments = [name for name in table.key if table.columns[name].type is Type.TIMESTAMP]
     return [Check(name, "time_out_of_range", outside.format(at=name)) for name in moments]
+
+
+def _writable(table: Table) -> list[Check]:
+    """A key's texts must be such that SQL can name them."""
+    texts = [name for name in table.key if table.columns[name].type is Type.STRING]
+    return [Check(name, "holds_nul", _has_nul(name)) for name in texts]
+
+
+def _has_nul(column: str) -> str:
+    return f"contains({column}, chr(0))"

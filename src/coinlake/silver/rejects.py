@@ -14,6 +14,7 @@ RULES = {
     "day_missing": "days inside the window asked for that the answer has no point for",
     "duplicated": "the same thing twice in one answer: the later is kept",
     "duplicated_timestamp": "the same moment twice in one series: the later arrival is kept",
+    "holds_nul": "a name with the character NUL in it, which no query could ask for",
     "missing": "a value that the table cannot do without is not there",
     "missing_field": "a field that belongs to every row is in none of them",
     "no_points": "a series without a single point",
