@@ -140,6 +140,7 @@ def prepare(folder: Path, coins: str, years: str, *states: str) -> Timed:
 def _loaded() -> None:
     """What is imported when it is first needed is there when the clock starts, as it is with a script."""
     importlib.import_module("talib")
+    engine("duckdb").scan("select 1")
     catalog.entries()
 
 
