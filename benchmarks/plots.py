@@ -51,7 +51,7 @@ def lines(title: str, series: Mapping[str, Sequence[Point]], x_unit: str, y_unit
     right, high = max(point[0] for point in points), max(point[1][2] for point in points)
     step = _step(high)
     high = math.ceil(high / step) * step
-    room = WIDTH - left - 250
+    room = WIDTH - left - 270
 
     def place(at: float, value: float) -> tuple[float, float]:
         return left + room * at / right, bottom - TALL * value / high
