@@ -209,6 +209,21 @@ def test_a_run_goes_on_from_any_of_its_observations_to_the_same_values(seed: int
         np.testing.assert_allclose(values[0], whole[name][last + 1 : ends], rtol=1e-11, atol=1e-13 * size, err_msg=name)
 
 
+def test_a_run_that_stood_still_ends_while_others_go_on() -> None:
+    still = np.full(300, 2.0)
+    runs, last = (still, walk(300)), 200
+    whole = [recursive.of_closes(close) | recursive.of_ranges(close, close, close) for close in runs]
+    state = {name: np.array([each[name][last] for each in whole]) for name in recursive.STATE}
+    given = np.array([close[last : last + 3] for close in runs])
+    given[0, 1:] = np.nan
+
+    def recent(run: int, place: int) -> recursive.Seen:
+        raise AssertionError(f"run {run} does not move again at {place}")
+
+    on = recursive.continued(state, recursive.Seen(given, given, given), recent)
+    np.testing.assert_allclose(on["adx_14d"][1], whole[1]["adx_14d"][last + 1 : last + 3], rtol=1e-11)
+
+
 def test_true_ranges_are_ta_libs_and_say_when_they_are_sampled() -> None:
     x = walk(400)
     high, low = x * 1.03, x * 0.98

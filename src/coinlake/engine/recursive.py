@@ -158,8 +158,10 @@ def continued(state: Mapping[str, Floats], seen: Seen, recent: Recent) -> dict[s
     """
     made: list[dict[str, Floats]] = []
     for place in range(1, seen.close.shape[1]):
-        after = _after(state, seen.at(place - 1), seen.at(place))
+        now = seen.at(place)
+        after = _after(state, seen.at(place - 1), now)
         moves_again = _flat(state["range_still_for"], RANGE_FLAT_FOR) & (after["range_still_for"] == 0)
+        moves_again &= ~np.isnan(now.close)
         for run in np.flatnonzero(moves_again).tolist():
             its = recent(run, place)
             anew = of_ranges(its.high, its.low, its.close)
