@@ -18,7 +18,7 @@ from coinlake.gold.rules import idea, rules
 from coinlake.gold.rules.mean_reversion import WINDOW_DAYS, stance
 from coinlake.gold.rules.momentum import places
 from coinlake.gold.rules.rule import Days, Fired, Rule, never
-from coinlake.gold.rules.words import each, gain, one_digit, percent, usd
+from coinlake.gold.rules.words import gain, one_digit, percent, usd, written
 from coinlake.gold.universe import Universes
 from strategies import examples
 
@@ -458,7 +458,7 @@ def test_below_a_dollar_four_digits_count(price: float, steps: int, carries: boo
 
 @given(st.lists(st.floats(-1e16, 1e16) | st.floats(-14.9, 15.1).map(lambda power: 10.0**power)))
 def test_many_prices_are_written_as_each_of_them(prices: list[float]) -> None:
-    assert each(usd, np.array(prices)) == list(map(usd, prices))
+    assert written(usd, np.array(prices)) == list(map(usd, prices))
 
 
 def test_what_rounds_to_nothing_has_no_sign() -> None:

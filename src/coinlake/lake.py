@@ -682,8 +682,10 @@ class Lake:
         con.execute(f"create temp table found as {_nothing(table, columns)}")
         with tempfile.TemporaryDirectory() as folder:
             try:
-                kept = [Path(here, path) for path in paths] if here else []
-                kept = kept or (self._kept_files(opened, paths) if opened else [])
+                if here:
+                    kept = [Path(here, path) for path in paths]
+                else:
+                    kept = self._kept_files(opened, paths) if opened else []
                 for number, path in enumerate(paths):
                     copy = kept[number] if kept else Path(folder) / f"{number}.parquet"
                     if not kept:

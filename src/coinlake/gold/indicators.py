@@ -286,10 +286,10 @@ class _History:
         return Window(days, self.origin)
 
     def recent(self, days: int) -> _History:
-        """What the days that are wanted know of themselves and so many before them."""
-        if self.wanted <= days:
+        """The last so many days up to each that is wanted."""
+        if self.wanted < days:
             return self
-        first = self.wanted - days
+        first = self.wanted - days + 1
         cut: dict[str, Any] = {name: getattr(self, name)[:, first:] for name in _LAID}
         places = {name: cut[name] - first for name in ("run", "begun")}
         return replace(self, origin=self.origin + first, wanted=self.wanted - first, **cut | places)
@@ -367,7 +367,7 @@ def _of_block(
         **_returns(history),
         **_risks(history),
         **_with_bitcoin(history, bitcoin),
-        **_extremes(history.recent(YEAR_DAYS - 1)),
+        **_extremes(history.recent(YEAR_DAYS)),
         **_peaks(history, known),
         **_recursives(history, known),
     }
@@ -398,13 +398,13 @@ def _enough(known: Floats, days: int) -> NDArray[np.bool_]:
 def _averages(history: _History) -> Laid:
     made: Laid = {}
     for days in SMA:
-        its = history.recent(days - 1)
+        its = history.recent(days)
         window = moments(its.close, its.window(days))
         known = _enough(window.known, days) & its.reaches(days - 1)
         made[f"sma_{days}d"] = np.where(known, window.mean, np.nan)
         if days == 20:
             made |= _bands(its.close, made["sma_20d"], np.sqrt(window.squares / window.known))
-    return {**made, "volume_z_score_30d": _volume_z_score(history.recent(29), 30)}
+    return {**made, "volume_z_score_30d": _volume_z_score(history.recent(30), 30)}
 
 
 def _volume_z_score(history: _History, days: int) -> Floats:
@@ -434,20 +434,20 @@ def _bands(close: Floats, middle: Floats, deviation: Floats) -> Laid:
 
 def _returns(history: _History) -> Laid:
     return {
-        **{f"return_{days}d": _return(history.recent(days), days) for days in RETURNS},
+        **{f"return_{days}d": _return(history.recent(days + 1), days) for days in RETURNS},
         "log_return_1d": history.log_return,
-        "rate_of_change_14d": _return(history.recent(14), 14),
+        "rate_of_change_14d": _return(history.recent(15), 14),
     }
 
 
 def _risks(history: _History) -> Laid:
     made: Laid = {}
     for days in VOLATILITIES:
-        its = history.recent(days - 1)
+        its = history.recent(days)
         window = moments(its.log_return, its.window(days))
         known = _enough(window.known, days) & its.reaches(days)
         made[f"volatility_{days}d"] = np.where(known, np.sqrt(window.squares / (window.known - 1) * YEAR_DAYS), np.nan)
-    its = history.recent(89)
+    its = history.recent(90)
     returns = np.expm1(its.log_return)
     window = moments(returns, its.window(90))
     downside = moments(np.minimum(returns, 0) ** 2, its.window(90)).mean
@@ -462,19 +462,23 @@ def _risks(history: _History) -> Laid:
 def _with_bitcoin(history: _History, bitcoin: Mapping[int, float]) -> Laid:
     made: Laid = {}
     for length in BETAS:
-        its = history.recent(length - 1)
-        days = range(its.origin, its.origin + its.days)
-        market = np.broadcast_to([bitcoin.get(day, np.nan) for day in days], its.shape)
-        if length == max(BETAS):
-            lacks = count(market[:1], its.window(length)) < length
-            made["survivorship_biased"] = np.broadcast_to(lacks, its.shape)
+        its = history.recent(length)
+        market = _laid_beside(its, bitcoin)
         pair = comoments(its.log_return, market, its.window(length))
         known = _enough(pair.known, length) & its.reaches(length)
         of_market = np.where(known & (pair.squares_y > length * NOISE**2), pair.squares_y, np.nan)
         of_coin = np.where(pair.squares_x > length * NOISE**2, pair.squares_x, np.nan)
         made[f"beta_btc_{length}d"] = pair.products / of_market
         made[f"correlation_btc_{length}d"] = np.clip(pair.products / np.sqrt(of_market * of_coin), -1.0, 1.0)
-    return made
+    its = history.recent(max(BETAS))
+    lacks = count(_laid_beside(its, bitcoin)[:1], its.window(max(BETAS))) < max(BETAS)
+    return {**made, "survivorship_biased": np.broadcast_to(lacks, its.shape)}
+
+
+def _laid_beside(history: _History, bitcoin: Mapping[int, float]) -> Floats:
+    """Bitcoin's returns of the days of each series."""
+    days = range(history.origin, history.origin + history.days)
+    return np.broadcast_to([bitcoin.get(day, np.nan) for day in days], history.shape)
 
 
 def _extremes(history: _History) -> Laid:
@@ -559,7 +563,8 @@ def _recursives(history: _History, before: Sequence[_Carried | None]) -> Laid:
     made: Laid = {name: np.full((len(before), history.days - history.wanted), np.nan) for name in recursive.VALUES}
     known = ~np.isnan(history.close)
     counted = np.cumsum(known, axis=1)
-    observed: NDArray[np.int64] = counted - _before_run(history, counted)  # as far as they are at hand
+    before_run = _before_run(history, counted)
+    observed: NDArray[np.int64] = counted - before_run  # as far as they are at hand
     lasts = [_goes_on_after(history, observed, series, carried) for series, carried in enumerate(before)]
     going = np.flatnonzero([last >= 0 for last in lasts])
     if len(going):
@@ -573,14 +578,14 @@ def _recursives(history: _History, before: Sequence[_Carried | None]) -> Laid:
             for name in made:
                 made[name][series, run[mine] - history.wanted] = values[name][mine]
     converged = {f"{name}_converged": each for name, each in recursive.converged(observed).items()}
-    sampled = {"range_is_sampled": _is_sampled(history, known, counted)}
+    sampled = {"range_is_sampled": _is_sampled(history, known, counted, before_run)}
     return {**made, **converged, "observations_in_run": observed, **sampled}
 
 
-def _before_run(history: _History, summed: NDArray[Any]) -> NDArray[Any]:
-    """By day, what had been summed before its run began."""
+def _before_run(history: _History, counted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """By day, how many observations there had been when its run began."""
     begins = history.run
-    earlier = np.take_along_axis(summed, np.maximum(begins - 1, 0), axis=1)
+    earlier = np.take_along_axis(counted, np.maximum(begins - 1, 0), axis=1)
     return np.where(begins > 0, earlier, 0)
 
 
@@ -644,11 +649,13 @@ def _go_on(
     observed[going[each], day] = so_far[each] + rank
 
 
-def _is_sampled(history: _History, known: NDArray[np.bool_], counted: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _is_sampled(
+    history: _History, known: NDArray[np.bool_], counted: NDArray[np.int64], before_run: NDArray[np.int64]
+) -> NDArray[np.bool_]:
     """Whether some of the last highs and lows of a run up to each day that is wanted come from sampled prices."""
     total = np.cumsum(np.where(known, history.sampled, 0.0), axis=1)
     wanted = slice(history.wanted, None)
-    left_out = np.maximum(counted[:, wanted] - SAMPLED_FOR, _before_run(history, counted)[:, wanted])
+    left_out = np.maximum(counted[:, wanted] - SAMPLED_FOR, before_run[:, wanted])
     # Days are found by how many are known up to them, in all series at once: those of one lie above those of the last.
     number = np.arange(len(counted))[:, np.newaxis]
     above = number * (history.days + 1)

@@ -29,7 +29,7 @@ from coinlake.engine import Engine, Frame
 from coinlake.engine.series import arrays, rows_of, series_of, typed
 from coinlake.gold.rules import rules
 from coinlake.gold.rules.rule import ONE_DAY, Days, Fired, Rule
-from coinlake.gold.rules.words import each
+from coinlake.gold.rules.words import written
 from coinlake.gold.scope import Scope
 from coinlake.gold.universe import LISTED, Universes
 from coinlake.table import Boolean, Column, Date, Float64, String, Table
@@ -140,7 +140,7 @@ def _rows(days: Days, rule: Rule, wanted: NDArray[np.bool_]) -> dict[str, NDArra
 
 
 def _sentences(rule: Rule, up: NDArray[np.bool_], numbers: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    words = {name: each(write, numbers[name]) for name, write in rule.shown.items()}
+    words = {name: written(write, numbers[name]) for name, write in rule.shown.items()}
     said = np.empty(len(up), dtype=object)
     for text, which in ((rule.up, up), (rule.down, ~up)):
         template, names = _template(text)

@@ -18,7 +18,7 @@ def usd(price: float) -> str:
     return ("-" if price < 0 else "") + _FORMS[bisect_right(_FROM, size) - 1].format(size)
 
 
-def each(write: Callable[[float], str], numbers: NDArray[np.float64]) -> list[str]:
+def written(write: Callable[[float], str], numbers: NDArray[np.float64]) -> list[str]:
     """What a function of these writes of every number; prices of one form all at once, which takes half the time."""
     if write is not usd:
         return list(map(write, numbers.tolist()))
@@ -28,8 +28,7 @@ def each(write: Callable[[float], str], numbers: NDArray[np.float64]) -> list[st
     for one in np.unique(form).tolist():
         texts[form == one] = list(map(_FORMS[one].format, sizes[form == one].tolist()))
     texts[numbers < 0] = "-" + texts[numbers < 0]
-    written: list[str] = texts.tolist()
-    return written
+    return list(texts)
 
 
 def _least(exponent: int) -> float:
