@@ -379,6 +379,35 @@ def test_a_window_is_the_same_wherever_the_arrays_begin(values: list[float], len
         np.testing.assert_array_equal(one[:, length:], other[:, length - 1 :])
 
 
+_WINDOWED = {
+    "count": lambda x, y, window: [windows.count(x, window)],
+    "moments": lambda x, y, window: windows.moments(x, window),
+    "comoments": windows.comoments,
+    "highest": lambda x, y, window: [windows.highest(x, window)],
+    "lowest": lambda x, y, window: [windows.lowest(x, window)],
+}
+
+
+@pytest.mark.parametrize("what", _WINDOWED)
+@examples(15)
+@given(seed=st.integers(0, 2**32 - 1), length=st.integers(2, 30), origin=st.integers(0, 40))
+def test_a_window_is_the_same_asked_for_alone_and_whatever_comes_later(
+    what: str, seed: int, length: int, origin: int
+) -> None:
+    chance = np.random.default_rng(seed)
+    x, y = (np.exp(chance.normal(0, 3, (3, 70))) for _ in range(2))
+    x[chance.random(x.shape) < 0.4], y[chance.random(y.shape) < 0.2] = np.nan, np.nan
+    whole = _WINDOWED[what](x, y, windows.Window(length, origin))
+    for end in range(1, 71):
+        few = min(end, 1 + end % (windows.FEW + 3))
+        mine = x[:, :end], y[:, :end]
+        until = _WINDOWED[what](*mine, windows.Window(length, origin))
+        asked = _WINDOWED[what](*mine, windows.Window(length, origin, end - few))
+        for one, then, alone in zip(whole, until, asked, strict=True):
+            np.testing.assert_array_equal(one[:, :end], then)
+            np.testing.assert_array_equal(one[:, end - few : end], alone)
+
+
 # On real histories ---------------------------------------------------------------------------------------------------
 
 

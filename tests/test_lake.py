@@ -21,16 +21,21 @@ from typing import Any
 import duckdb
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coinlake import meter
-from coinlake.duck import connect, glance
+from coinlake.answer import to_text
+from coinlake.duck import connect, glance, quoted
 from coinlake.errors import ConflictError, ContractError, LakeError
+from coinlake.gold.scope import EVERY, Scope
 from coinlake.kept import Files, Opened, Shelf
 from coinlake.lake import Lake, Piece, Staged, epoch_of, transactions
 from coinlake.objects import Objects
 from coinlake.table import Column, Date, Float64, Int64, String, Table, Timestamp, observations
 from coinlake.upkeep import compact, leftovers, sweep
 from stores import KINDS, Store, cloud, fake_gcs
+from strategies import examples
 
 NOTES = observations(
     "silver.notes",
@@ -608,6 +613,49 @@ def test_the_names_of_the_folders_above_a_lake_say_nothing_of_its_rows(tmp_path:
     assert changes is not None
     found = lake.read_files(DAYS, changes.files, "coin_id, close_usd")
     assert sorted(found.fetchall()) == [("a", 1.0), ("b", 2.0)]
+
+
+def test_files_that_hold_nothing_of_what_is_asked_for_are_not_looked_at(local: Lake) -> None:
+    for day in ("2020-05-01", "2021-05-01", "2021-05-02"):
+        local.replace(DAYS, days(("a", day, 1.0)), {}, f"day = '{day}'")
+    for gone in sorted(data_files(local, DAYS))[:2]:
+        (Path(local.uri(DAYS)) / gone).unlink()
+    left = data_files(local, DAYS)
+    assert len(left) == 1
+    ((kept,),) = connect().sql(f"select day from read_parquet('{local.uri(DAYS)}/{left[0]}')").fetchall()
+    scope = Scope({EVERY: (kept, kept)})
+    assert connect().sql(local.scan(DAYS, ["day"], scope.predicate())).fetchall() == [(kept,)]
+    with pytest.raises(duckdb.IOException):
+        connect().sql(local.scan(DAYS, ["day"])).fetchall()
+
+
+@examples(10)
+@given(
+    st.lists(
+        st.tuples(
+            st.text("aé\U0001f600'", max_size=3).map(lambda end: "x" * 60 + end),
+            st.integers(-3, 3).map(lambda us: AT + timedelta(microseconds=us)),
+        ),
+        min_size=1,
+        max_size=5,
+        unique=True,
+    )
+)
+def test_a_row_is_found_by_its_very_name_and_moment_though_the_log_cuts_both_short(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, datetime]]
+) -> None:
+    lake = Lake.at(str(tmp_path_factory.mktemp("lake")))
+    for number, (coin, moment) in enumerate(rows):
+        note = notes([f"o{number}"], 1).select(
+            f"* replace ({quoted(coin)} as coin_id, timestamptz '{moment}' as observed_at)"
+        )
+        lake.append(NOTES, note, [f"o{number}"])
+    for coin, moment in rows:
+        where = (
+            f"coin_id = {quoted(coin)} and observed_at >= '{to_text(moment)}' and observed_at <= '{to_text(moment)}'"
+        )
+        found = connect().sql(lake.scan(NOTES, ["coin_id", "observed_at"], where)).fetchall()
+        assert [(each[0], each[1].astimezone(UTC)) for each in found] == [(coin, moment)]
 
 
 def test_the_newest_day_is_told_by_the_log(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -491,14 +491,15 @@ class Lake:
 
     def scan(self, table: Table, columns: Collection[str] | None = None, where: str = "true") -> str:
         """The same rows as `read` has, as SQL over the Parquet files themselves, which reads them as often as it is
-        asked; nothing where there are some, and none of them lies on this machine.
+        asked; nothing where there are some, and none of them lies on this machine. Files that hold no such rows, as the
+        log tells, are left out.
         """
         opened = self._opened(table)
-        files = list(map(unquote, opened.delta.file_uris())) if opened else []
+        files = _that_may_hold(opened.delta, where) if opened else []
         if opened is None or not files:
             return _nothing(table, ", ".join(f'"{name}"' for name in columns or table.columns))
         if not local_folder(self.uri(table)):
-            files = list(map(str, self._kept_files(opened)))
+            files = list(map(str, self._kept_files(opened, [_below(opened.delta, file) for file in files])))
         if not files:
             return ""
         stored = [column.name for column in opened.delta.schema().fields if column.name in table.columns]
@@ -887,6 +888,22 @@ def _named(delta: DeltaTable) -> list[tuple[str, int]]:
     found = delta.get_add_actions(flatten=True)
     paths, sizes = (found.column(name).to_pylist() for name in ("path", "size_bytes"))
     return [(unquote(path), size) for path, size in zip(paths, sizes, strict=True)]
+
+
+def _that_may_hold(delta: DeltaTable, where: str) -> list[str]:
+    """The data files that may hold rows which satisfy some SQL, as statistics in the log tell; all of them, where the
+    log cannot be asked such a thing.
+    """
+    try:
+        found = delta.file_uris(file_pruning_predicate=None if where == "true" else where)
+    except DeltaError:
+        found = delta.file_uris()
+    return list(map(unquote, found))
+
+
+def _below(delta: DeltaTable, file: str) -> str:
+    """The path of a data file below its table's folder."""
+    return file.removeprefix(unquote(delta.table_uri)).lstrip("/")
 
 
 def _added(add: Mapping[str, Any]) -> AddAction:

@@ -101,7 +101,7 @@ class _Found:
         mine = f"source = {quoted(ask.SOURCE)}"
         these = f"{mine} and coin_id in ({listed})" if listed else mine
         since = at.date() - (wish.days + 3) * _DAY
-        window = f"{these} and observed_at >= cast('{since}' as timestamp with time zone) and year >= {since.year}"
+        window = f"{these} and observed_at >= '{since}T00:00:00Z' and year >= {since.year}"
         for granularity, coin, day, newest in _ask(lake, "silver.prices", window, _POINTS):
             self._days(granularity, coin, day, day)
             self._newest(granularity, coin, newest.replace(tzinfo=UTC))

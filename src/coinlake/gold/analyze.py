@@ -312,7 +312,7 @@ def _carried(definition: Definition, before: Any, piece: Piece) -> ArrowTable:
 
 def known_at(as_of: datetime | None) -> str:
     """SQL that is true for the observations that had been fetched at a moment."""
-    return f"fetched_at <= cast('{to_text(as_of)}' as timestamp with time zone)" if as_of else "true"
+    return f"fetched_at <= '{to_text(as_of)}'" if as_of else "true"
 
 
 def _where(source: Table, definition: Definition, scope: Scope | None, as_of: datetime | None) -> str:

@@ -255,7 +255,8 @@ def _carried(columns: Laid) -> dict[tuple[str, str], _Carried]:
 @dataclass(frozen=True)
 class _History:
     """Some series, laid out from the day `origin` (since 1970) on; with where each day's unbroken history begins, and
-    the place of the first day that is wanted.
+    the place of the first day that is wanted. What is made of them, values but for `shape`, is of the days from there
+    on.
     """
 
     origin: int
@@ -283,7 +284,7 @@ class _History:
 
     def window(self, days: int) -> Window:
         """The last so many days up to each."""
-        return Window(days, self.origin)
+        return Window(days, self.origin, self.wanted)
 
     def recent(self, days: int) -> _History:
         """The last so many days up to each that is wanted."""
@@ -296,8 +297,12 @@ class _History:
 
     def reaches(self, days: int) -> NDArray[np.bool_]:
         """Whether the history goes on without a break for so many days before each day."""
-        reached: NDArray[np.bool_] = np.arange(self.days) - self.begun >= days
-        return reached & ~np.isnan(self.close)
+        reached = np.arange(self.wanted, self.days) - self.shown(self.begun) >= days
+        return np.asarray(reached & ~np.isnan(self.shown(self.close)))
+
+    def shown(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Of values of all days, those of the days that are wanted."""
+        return values[..., self.wanted :]
 
 
 _LAID = ("close", "high", "low", "volume", "sampled", "is_break", "run", "begun", "unit", "log_return")
@@ -362,7 +367,7 @@ def _of_block(
     wanted = min(max(first - grid.origin, 0), grid.days)
     history = _history({name: mine[name] for name in _READ}, grid, wanted)
     laid = {
-        "is_break": history.is_break,
+        "is_break": history.shown(history.is_break),
         **_averages(history),
         **_returns(history),
         **_risks(history),
@@ -373,8 +378,7 @@ def _of_block(
     }
     are_wanted = grid.place >= wanted
     made = {name: mine[name][are_wanted] for name in (*SERIES, "day", "close_usd")}
-    its = grid.since(wanted)
-    made |= _of_rows(its, {name: values[:, values.shape[1] - its.days :] for name, values in laid.items()})
+    made |= _of_rows(grid.since(wanted), laid)
     return {name: made[name] for name in TABLE.columns}
 
 
@@ -403,7 +407,7 @@ def _averages(history: _History) -> Laid:
         known = _enough(window.known, days) & its.reaches(days - 1)
         made[f"sma_{days}d"] = np.where(known, window.mean, np.nan)
         if days == 20:
-            made |= _bands(its.close, made["sma_20d"], np.sqrt(window.squares / window.known))
+            made |= _bands(its.shown(its.close), made["sma_20d"], np.sqrt(window.squares / window.known))
     return {**made, "volume_z_score_30d": _volume_z_score(history.recent(30), 30)}
 
 
@@ -411,7 +415,7 @@ def _volume_z_score(history: _History, days: int) -> Floats:
     volume = moments(history.volume, history.window(days))
     deviation = _moving(np.sqrt(volume.squares / (volume.known - 1)), volume.mean)
     known = _enough(volume.known, days) & history.reaches(days - 1)
-    return np.where(known, (history.volume - volume.mean) / deviation, np.nan)
+    return np.where(known, (history.shown(history.volume) - volume.mean) / deviation, np.nan)
 
 
 def _moving(deviation: Floats, mean: Floats) -> Floats:
@@ -434,9 +438,9 @@ def _bands(close: Floats, middle: Floats, deviation: Floats) -> Laid:
 
 def _returns(history: _History) -> Laid:
     return {
-        **{f"return_{days}d": _return(history.recent(days + 1), days) for days in RETURNS},
-        "log_return_1d": history.log_return,
-        "rate_of_change_14d": _return(history.recent(15), 14),
+        **{f"return_{days}d": history.shown(_return(history, days)) for days in RETURNS},
+        "log_return_1d": history.shown(history.log_return),
+        "rate_of_change_14d": history.shown(_return(history, 14)),
     }
 
 
@@ -472,7 +476,7 @@ def _with_bitcoin(history: _History, bitcoin: Mapping[int, float]) -> Laid:
         made[f"correlation_btc_{length}d"] = np.clip(pair.products / np.sqrt(of_market * of_coin), -1.0, 1.0)
     its = history.recent(max(BETAS))
     lacks = count(_laid_beside(its, bitcoin)[:1], its.window(max(BETAS))) < max(BETAS)
-    return {**made, "survivorship_biased": np.broadcast_to(lacks, its.shape)}
+    return {**made, "survivorship_biased": np.broadcast_to(lacks, its.shown(its.close).shape)}
 
 
 def _laid_beside(history: _History, bitcoin: Mapping[int, float]) -> Floats:
@@ -484,13 +488,14 @@ def _laid_beside(history: _History, bitcoin: Mapping[int, float]) -> Floats:
 def _extremes(history: _History) -> Laid:
     window = history.window(YEAR_DAYS)
     known, high, low = (_by_unit(history, each, window) for each in (count, highest, lowest))
-    enough = (known >= EXTREMES_NEED) & ~np.isnan(history.close)
+    close = history.shown(history.close)
+    enough = (known >= EXTREMES_NEED) & ~np.isnan(close)
     high, low = np.where(enough, high, np.nan), np.where(enough, low, np.nan)
     return {
         "high_365d_usd": high,
         "low_365d_usd": low,
-        "distance_high_365d": history.close / high - 1,
-        "distance_low_365d": history.close / low - 1,
+        "distance_high_365d": close / high - 1,
+        "distance_low_365d": close / low - 1,
     }
 
 
@@ -500,7 +505,8 @@ def _by_unit(history: _History, of: Any, window: Window) -> Floats:
     for unit in range(1, int(history.unit.max()) + 1):
         rows = np.flatnonzero(history.unit.max(axis=1) >= unit)
         mine = history.unit[rows] == unit
-        made[rows] = np.where(mine, of(np.where(mine, history.close[rows], np.nan), window), made[rows])
+        its = of(np.where(mine, history.close[rows], np.nan), window)
+        made[rows] = np.where(history.shown(mine), its, made[rows])
     return made
 
 
@@ -521,12 +527,13 @@ def _peaks(history: _History, before: Sequence[_Carried | None]) -> Laid:
         reached = np.where(known >= highest_so_far, place[mine] + history.origin, earlier_at)
         peak[series][mine] = highest_so_far
         at[series][mine] = np.maximum.accumulate(reached)
-    return {
+    found = {
         "peak_usd": peak,
         "peak_day": at,
         "drawdown": close / peak - 1,
         "days_since_peak": place + history.origin - at,
     }
+    return {name: history.shown(values) for name, values in found.items()}
 
 
 def _plain_peaks(
@@ -577,6 +584,7 @@ def _recursives(history: _History, before: Sequence[_Carried | None]) -> Laid:
             mine = run >= history.wanted
             for name in made:
                 made[name][series, run[mine] - history.wanted] = values[name][mine]
+    observed = history.shown(observed)
     converged = {f"{name}_converged": each for name, each in recursive.converged(observed).items()}
     sampled = {"range_is_sampled": _is_sampled(history, known, counted, before_run)}
     return {**made, **converged, "observations_in_run": observed, **sampled}
