@@ -171,10 +171,11 @@ def make(
     `made` gives gold tables that were computed already (as Arrow streams), to be read instead of the lake's, and
     `before` the table's own earlier rows.
     """
-    read, reading = {}, scope
+    read: dict[str, Frame] = {}
+    reading = scope and scope.at_least(lake.newest_day(definition.table) or BEGIN)
     if definition.carries and before is None:
-        before = ArrowTable.from_arrow(lake.read(definition.table, definition.carries, _earlier(definition, scope)))
-        reading = scope and scope | _newcomers(lake, definition, scope, before)
+        before = ArrowTable.from_arrow(lake.read(definition.table, definition.carries, _earlier(definition, reading)))
+        reading = reading and reading | _newcomers(lake, definition, reading, before)
     for source in definition.reads:
         if made and source.name in made:
             read[source.name] = engine.frame(made[source.name])

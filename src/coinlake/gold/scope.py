@@ -20,6 +20,9 @@ END = date(2200, 1, 1)
 BEGIN = date(1700, 1, 1)
 """The first day of a span that begins with the history."""
 
+MANY, BRIEF_DAYS = 500, 31
+"""So many coins take longer to name than those between take to read, over no more days than that."""
+
 Span = tuple[date, date]
 
 
@@ -71,6 +74,17 @@ class Scope:
     def with_coins(self, coins: Iterable[str]) -> Scope:
         """These coins as well, over all of the days."""
         return self | Scope({coin: (self.first, self.last) for coin in coins}) if self else self
+
+    def at_least(self, newest: date) -> Scope:
+        """The same for who reads, and may read more: every coin, for days of which very many are named. `newest` is
+        about the last day that there is.
+        """
+        named: dict[Span, list[str]] = {}
+        for coin, span in self.days.items():
+            named.setdefault(span, []).append(coin)
+        wide = {span for span, coins in named.items() if len(coins) >= MANY and _length(span, newest) <= BRIEF_DAYS}
+        others = Scope({coin: span for coin, span in self.days.items() if span not in wide})
+        return others | Scope.of((EVERY, first, last) for first, last in wide)
 
     def joined(self) -> Scope:
         """The same, and where every coin is named beside one, all of that coin's days between: what is read of it then
@@ -155,6 +169,11 @@ def _before(day: str, first: date, within: int) -> str:
 
 def _years(first: date, last: date) -> str:
     return f"year >= {first.year} and year <= {last.year}"
+
+
+def _length(span: Span, newest: date) -> int:
+    """Days of a span, as far as there are any."""
+    return (min(span[1], max(newest, span[0])) - span[0]).days
 
 
 def _midnight(day: date) -> str:
