@@ -7,7 +7,7 @@ now and then gold is brought up to date. Nothing is written anew in between, so 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +21,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from coinlake import catalog
 from coinlake.engine import engine
-from coinlake.gold import indicators
+from coinlake.gold import indicators, scope
 from coinlake.gold.analyze import analyze, make
+from coinlake.gold.scope import END, EVERY, Scope
 from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from strategies import examples
@@ -30,14 +31,16 @@ from test_gold import GOLD, SOURCES, D, H, Row, bring_up, candle, daily_point, d
 from test_gold_truths import Rows, differing
 
 START, TODAY, DAYS = datetime(2020, 10, 1, tzinfo=UTC), 520, 1000
-COINS = ("bitcoin", "ethereum", "tether", "young")
+COINS = ("bitcoin", "ethereum", "tether", "still", "young")
 BEFORE = 30
 """Days before the first one known that may arrive as well."""
 
 
 @cache
 def closes(coin: str) -> Any:
-    """A close for each day."""
+    """A close for each day. One coin's never moves, and is known of every other day."""
+    if coin == "still":
+        return np.ones(DAYS)
     random = np.random.default_rng(COINS.index(coin))
     if coin == "tether":
         return 1 + np.round(random.normal(0, 0.0003, DAYS), 4)
@@ -60,6 +63,7 @@ class Arrivals(RuleBasedStateMachine):
     def __init__(self) -> None:
         """An empty lake, of which nobody has heard anything."""
         super().__init__()
+        self.patched = pytest.MonkeyPatch()
         self.folder = TemporaryDirectory(prefix="coinlake-arrivals-")
         self.lake = Lake.at(str(Path(self.folder.name) / "lake"))
         self.today, self.heard = TODAY, 0
@@ -69,9 +73,12 @@ class Arrivals(RuleBasedStateMachine):
         coins=st.lists(st.sampled_from(COINS), min_size=1, max_size=3, unique=True),
         days=st.sampled_from([40, 130, 450]),
         sources=st.sampled_from([("coingecko",), ("mine", "coingecko")]),
+        many=st.sampled_from([2, scope.MANY]),
     )
-    def a_history_is_there(self, coins: list[str], days: int, sources: tuple[str, ...]) -> None:
+    def a_history_is_there(self, coins: list[str], days: int, sources: tuple[str, ...], many: int) -> None:
+        """So many coins that are named for a few days are many: everyone's days are read then."""
         self.sources = sources
+        self.patched.setattr(scope, "MANY", many)
         self.hear(row for coin in coins for row in self.days(coin, range(self.today - days + 1, self.today + 1)))
         bring_up(self.lake, sources=self.sources)
 
@@ -134,6 +141,7 @@ class Arrivals(RuleBasedStateMachine):
             if self.known:
                 self.gold_is_brought_up_to_date()
         finally:
+            self.patched.undo()
             self.folder.cleanup()
 
     def coin(self, which: int) -> str:
@@ -141,8 +149,8 @@ class Arrivals(RuleBasedStateMachine):
 
     def days(self, coin: str, numbers: Iterable[int], factor: float = 1.0) -> list[Row]:
         """What is observed of a coin at the end of some days."""
-        found = []
-        for number in numbers:
+        found, every = [], list(numbers)
+        for number in every[-1::-2] if coin == "still" else every:
             price = float(closes(coin)[number]) * factor
             size = 10.0 ** (7 + COINS.index(coin))
             about = {"market_cap_usd": price * size, "volume_24h_usd": price * size / (20 + number % 7)}
@@ -172,6 +180,16 @@ def _candle(coin: str, number: int) -> tuple[float, float, float, float]:
 @pytest.mark.slow(seconds=60)
 def test_whatever_arrives_and_in_whatever_order_gold_is_what_a_rebuild_makes() -> None:
     run_state_machine_as_test(Arrivals, settings=settings(examples(4, shrinks=False), stateful_step_count=8))
+
+
+def test_of_very_many_coins_everyones_days_are_read_where_they_are_few() -> None:
+    """However far a span goes on: days that are not there cost nothing."""
+    first, newest = date(2024, 5, 1), date(2024, 5, 2)
+    named = Scope.of((f"coin-{number}", first, END) for number in range(scope.MANY))
+    one = Scope({"bitcoin": (date(2020, 1, 1), END)})
+    assert (named | one).at_least(newest) == Scope({EVERY: (first, END)}) | one
+    assert named.at_least(first + 2 * scope.BRIEF_DAYS * D) == named
+    assert Scope(dict(list(named.days.items())[1:])).at_least(newest).days.keys() < named.days.keys()
 
 
 # Longer than what is read ---------------------------------------------------------------------------------------------
