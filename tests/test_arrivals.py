@@ -23,7 +23,7 @@ from coinlake import catalog
 from coinlake.engine import engine
 from coinlake.gold import indicators, scope
 from coinlake.gold.analyze import analyze, make
-from coinlake.gold.scope import END, EVERY, Scope
+from coinlake.gold.scope import BEGIN, END, EVERY, Scope
 from coinlake.lake import Lake
 from coinlake.pipeline import definitions
 from strategies import examples
@@ -190,6 +190,19 @@ def test_of_very_many_coins_everyones_days_are_read_where_they_are_few() -> None
     assert (named | one).at_least(newest) == Scope({EVERY: (first, END)}) | one
     assert named.at_least(first + 2 * scope.BRIEF_DAYS * D) == named
     assert Scope(dict(list(named.days.items())[1:])).at_least(newest).days.keys() < named.days.keys()
+
+
+def test_days_far_apart_are_not_read_for_everyone_nor_are_pieces_of_a_table_that_is_not_there_yet() -> None:
+    now, then = (date(2024, 5, 1), END), (date(2016, 5, 1), date(2016, 5, 2))
+    coins = [f"coin-{number}" for number in range(3 * scope.MANY)]
+    both = Scope({coin: now if number % 3 else then for number, coin in enumerate(coins)})
+    asked = both.at_least(date(2024, 5, 2))
+    assert asked.days[EVERY] == now
+    assert {span for coin, span in asked.days.items() if coin != EVERY} == {then}
+    piece = Scope(dict.fromkeys(coins, (BEGIN, END)))
+    assert piece.at_least(None) == piece == piece.at_least(date(2024, 5, 2))
+    every = both | Scope({EVERY: then})
+    assert every.at_least(date(2024, 5, 2)) == every
 
 
 # Longer than what is read ---------------------------------------------------------------------------------------------

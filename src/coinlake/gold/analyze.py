@@ -172,7 +172,7 @@ def make(
     `before` the table's own earlier rows.
     """
     read: dict[str, Frame] = {}
-    reading = scope and scope.at_least(lake.newest_day(definition.table) or BEGIN)
+    reading = scope and scope.at_least(lake.newest_day(definition.table))
     if definition.carries and before is None:
         before = ArrowTable.from_arrow(lake.read(definition.table, definition.carries, _earlier(definition, reading)))
         reading = reading and reading | _newcomers(lake, definition, reading, before)

@@ -75,16 +75,17 @@ class Scope:
         """These coins as well, over all of the days."""
         return self | Scope({coin: (self.first, self.last) for coin in coins}) if self else self
 
-    def at_least(self, newest: date) -> Scope:
-        """The same for who reads, and may read more: every coin, for days of which very many are named. `newest` is
-        about the last day that there is.
+    def at_least(self, newest: date | None) -> Scope:
+        """The same for who reads, and may read more: every coin, for the days of which most are named, if these are
+        very many and the days few. `newest` is about the last day that there is; None where there is none yet.
         """
-        named: dict[Span, list[str]] = {}
-        for coin, span in self.days.items():
-            named.setdefault(span, []).append(coin)
-        wide = {span for span, coins in named.items() if len(coins) >= MANY and _length(span, newest) <= BRIEF_DAYS}
-        others = Scope({coin: span for coin, span in self.days.items() if span not in wide})
-        return others | Scope.of((EVERY, first, last) for first, last in wide)
+        if newest is None or EVERY in self.days or len(self.days) < MANY:
+            return self
+        (first, last), coins = max(self._spans(), key=lambda each: len(each[1]))
+        if len(coins) < MANY or (min(last, max(newest, first)) - first).days > BRIEF_DAYS:
+            return self
+        others = self.days.keys() - set(coins)
+        return Scope({EVERY: (first, last), **{coin: self.days[coin] for coin in others}})
 
     def joined(self) -> Scope:
         """The same, and where every coin is named beside one, all of that coin's days between: what is read of it then
@@ -169,11 +170,6 @@ def _before(day: str, first: date, within: int) -> str:
 
 def _years(first: date, last: date) -> str:
     return f"year >= {first.year} and year <= {last.year}"
-
-
-def _length(span: Span, newest: date) -> int:
-    """Days of a span, as far as there are any."""
-    return (min(span[1], max(newest, span[0])) - span[0]).days
 
 
 def _midnight(day: date) -> str:
