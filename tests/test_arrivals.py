@@ -189,7 +189,18 @@ def test_of_very_many_coins_everyones_days_are_read_where_they_are_few() -> None
     one = Scope({"bitcoin": (date(2020, 1, 1), END)})
     assert (named | one).at_least(newest) == Scope({EVERY: (first, END)}) | one
     assert named.at_least(first + 2 * scope.BRIEF_DAYS * D) == named
+    everyones = Scope({EVERY: (first - D, newest + 92 * D)})
+    assert (named | everyones | one).at_least(newest) == Scope({EVERY: (first - D, END)}) | one
     assert Scope(dict(list(named.days.items())[1:])).at_least(newest).days.keys() < named.days.keys()
+
+
+def test_the_day_that_all_coins_close_with_bitcoin_among_them_is_read_for_everyone() -> None:
+    """Bitcoin's day touches everyone's, so that others are named beside everyone."""
+    day = date(2024, 5, 2)
+    closed = Scope.of((coin, day, day) for coin in ("bitcoin", *(f"coin-{n}" for n in range(scope.MANY))))
+    touched = indicators.touched(closed, "gold.daily")
+    assert EVERY in touched.days and len(touched.days) > scope.MANY
+    assert touched.at_least(day - D) == Scope({EVERY: (day, END)})
 
 
 def test_days_far_apart_are_not_read_for_everyone_nor_are_pieces_of_a_table_that_is_not_there_yet() -> None:

@@ -76,15 +76,18 @@ class Scope:
         return self | Scope({coin: (self.first, self.last) for coin in coins}) if self else self
 
     def at_least(self, newest: date | None) -> Scope:
-        """The same for who reads, and may read more: every coin, for the days of which most are named, if these are
-        very many and the days few. `newest` is about the last day that there is; None where there is none yet.
+        """The same for who reads, and may read more: every coin, for the days of which most are named and those of
+        everyone, if these coins are very many and the days few. `newest` is about the last day that there is; None
+        where there is none yet.
         """
-        if newest is None or EVERY in self.days or len(self.days) < MANY:
+        if newest is None or len(self.days) < MANY:
             return self
-        (first, last), coins = max(self._spans(), key=lambda each: len(each[1]))
+        span, coins = max(self._spans(), key=lambda each: len(each[1]))
+        every = self.days.get(EVERY, span)
+        first, last = min(span[0], every[0]), max(span[1], every[1])
         if len(coins) < MANY or (min(last, max(newest, first)) - first).days > BRIEF_DAYS:
             return self
-        others = self.days.keys() - set(coins)
+        others = self.days.keys() - {EVERY, *coins}
         return Scope({EVERY: (first, last), **{coin: self.days[coin] for coin in others}})
 
     def joined(self) -> Scope:
