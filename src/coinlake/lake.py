@@ -188,6 +188,7 @@ class Lake:
     gold: str
     options: Mapping[str, str] = field(default_factory=dict)
     shelf: Shelf | None = field(default=None, compare=False, repr=False)
+    _looked_at: dict[str, Table] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @staticmethod
     def at(root: str, bronze: str = "", silver: str = "", gold: str = "", **options: str) -> Lake:
@@ -361,10 +362,6 @@ class Lake:
                     if wrong := self.damage(table):
                         raise LakeError(f"{wrong[0]}; run `coinlake doctor`") from exc
             raise
-
-    @cached_property
-    def _looked_at(self) -> dict[str, Table]:
-        return {}
 
     def damage(self, table: Table) -> list[str]:
         """What is wrong with the data files that a table's log names: a sentence for each that is missing or has not
