@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 
 from coinlake import meter
 from coinlake.answer import to_text
-from coinlake.duck import connect, glance, quoted
+from coinlake.duck import bring, connect, glance, quoted
 from coinlake.errors import ConflictError, ContractError, LakeError
-from coinlake.gold.scope import EVERY, Scope
+from coinlake.gold.scope import END, EVERY, Scope
 from coinlake.kept import Files, Opened, Shelf
 from coinlake.lake import Lake, Piece, Staged, epoch_of, transactions
 from coinlake.objects import Objects
@@ -627,6 +627,17 @@ def test_files_that_hold_nothing_of_what_is_asked_for_are_not_looked_at(local: L
     assert connect().sql(local.scan(DAYS, ["day"], scope.predicate())).fetchall() == [(kept,)]
     with pytest.raises(duckdb.IOException):
         connect().sql(local.scan(DAYS, ["day"])).fetchall()
+
+
+def test_thousands_of_coins_are_each_asked_for_days_from_another_on(local: Lake) -> None:
+    """In a row, that many terms end the process."""
+    local.replace(DAYS, days(("a", "2022-01-01", 1.0), ("b", "2021-12-31", 2.0)), {})
+    firsts = {"b": date(2021, 12, 31)} | {f"coin-{n}": date(2000, 1, 1) + n * timedelta(days=1) for n in range(6_000)}
+    where = Scope({coin: (first, END) for coin, first in firsts.items()}).predicate()
+    assert connect().sql(local.scan(DAYS, ["coin_id"], where)).fetchall() == [("b",)]
+    con = connect()
+    bring(con, local.read(DAYS, ["coin_id"], where), "found")
+    assert con.sql("from found").fetchall() == [("b",)]
 
 
 @examples(10)

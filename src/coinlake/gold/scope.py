@@ -7,7 +7,7 @@ since the version they have seen which days of their own rest on those.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -77,15 +77,16 @@ class Scope:
 
     def at_least(self, newest: date | None) -> Scope:
         """The same for who reads, and may read more: every coin, for the days of which most are named and those of
-        everyone, if these coins are very many and the days few. `newest` is about the last day that there is; None
-        where there is none yet.
+        everyone, if these coins are very many and the days few. `newest` is about the last day that there is, to which
+        those go on that do not end; None where there is none yet.
         """
         if newest is None or len(self.days) < MANY:
             return self
         span, coins = max(self._spans(), key=lambda each: len(each[1]))
         every = self.days.get(EVERY, span)
         first, last = min(span[0], every[0]), max(span[1], every[1])
-        if len(coins) < MANY or (min(last, max(newest, first)) - first).days > BRIEF_DAYS:
+        until = max(newest, first) if last == END else last
+        if len(coins) < MANY or (until - first).days > BRIEF_DAYS:
             return self
         others = self.days.keys() - {EVERY, *coins}
         return Scope({EVERY: (first, last), **{coin: self.days[coin] for coin in others}})
@@ -104,7 +105,7 @@ class Scope:
             f"and {day} >= cast('{first}' as date) and {day} <= cast('{last}' as date))"
             for (first, last), coins in self._spans(before)
         ]
-        return " or ".join(terms) or "false"
+        return _either(terms)
 
     def moments(self, moment: str, before: int) -> str:
         """SQL that is true for what was observed on these days, so many before, or until the next day has ended."""
@@ -113,7 +114,7 @@ class Scope:
             f"and {moment} < {_midnight(_later(last, 2))})"
             for (first, last), coins in self._spans(before)
         ]
-        return " or ".join(terms) or "false"
+        return _either(terms)
 
     def earlier(self, day: str, within: int = 0) -> str:
         """SQL that is true for the rows of these coins that lie before the first day of theirs; within so many days
@@ -134,7 +135,7 @@ class Scope:
         if every:
             others = f"coin_id not in ({named}) and " if named else ""
             terms.append(f"({others}{_before(day, every[0], within)})")
-        return " or ".join(terms) or "false"
+        return _either(terms)
 
     def to_text(self) -> str:
         """As a commit notes it; coins with the same days share an entry."""
@@ -155,6 +156,16 @@ class Scope:
         for coin, (first, last) in sorted(self.days.items()):
             spans.setdefault((_earlier(first, before), last), []).append(coin)
         return sorted(spans.items())
+
+
+def _either(terms: Sequence[str]) -> str:
+    """SQL that is true where one of the terms is. In pairs of pairs: of thousands that stand in a row, each is a level
+    deeper in the tree that delta-rs makes of it, which takes the square of their number and ends in a crash.
+    """
+    if len(terms) < 2:
+        return terms[0] if terms else "false"
+    middle = len(terms) // 2
+    return f"({_either(terms[:middle])} or {_either(terms[middle:])})"
 
 
 def _of(coins: list[str]) -> str:
