@@ -189,6 +189,8 @@ def test_of_very_many_coins_everyones_days_are_read_where_they_are_few() -> None
     one = Scope({"bitcoin": (date(2020, 1, 1), END)})
     assert (named | one).at_least(newest) == Scope({EVERY: (first, END)}) | one
     assert named.at_least(first + 2 * scope.BRIEF_DAYS * D) == named
+    away = Scope(dict.fromkeys(named.days, (first, first + 2 * scope.BRIEF_DAYS * D)))
+    assert away.at_least(first - D) == away
     everyones = Scope({EVERY: (first - D, newest + 92 * D)})
     assert (named | everyones | one).at_least(newest) == Scope({EVERY: (first - D, END)}) | one
     assert Scope(dict(list(named.days.items())[1:])).at_least(newest).days.keys() < named.days.keys()

@@ -172,7 +172,7 @@ def make(
     `before` the table's own earlier rows.
     """
     read: dict[str, Frame] = {}
-    reading = scope and scope.at_least(lake.newest_day(definition.table))
+    reading = scope and scope.at_least(_newest(lake, definition))
     if definition.carries and before is None:
         before = ArrowTable.from_arrow(lake.read(definition.table, definition.carries, _earlier(definition, reading)))
         reading = reading and reading | _newcomers(lake, definition, reading, before)
@@ -191,6 +191,13 @@ def make(
     span = {"span": (scope.first, scope.last)} if scope and definition.takes_span else {}
     built = definition.build(read, sources, engine, **span)
     return built if isinstance(built, ArrowTable) else engine.rows(built)
+
+
+def _newest(lake: Lake, definition: Definition) -> date | None:
+    """The last day of a table, or of the gold that it is made of where that is ahead; None where it has no rows yet."""
+    mine = lake.newest_day(definition.table)
+    others = (lake.newest_day(each) for each in definition.reads if each.dated_by and not each.is_observations)
+    return max(filter(None, (mine, *others))) if mine else None
 
 
 def as_known(
