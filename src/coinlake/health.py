@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -72,14 +71,14 @@ def _all(lake: Lake, table: Table, sql: str) -> list[Any]:
 
 
 def status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
-    """Freshness, rows, gaps, rejects, last runs, and credits used this month. The gaps, which take the longest, are
-    looked for meanwhile.
+    """Freshness, rows, gaps, rejects, last runs, and credits used this month; each table as it is when first looked at,
+    which is once.
     """
-    with ThreadPoolExecutor(1) as aside, lake.as_it_stands():
-        return _status(lake, now, monthly_credits, aside.submit(gaps, lake))
+    with lake.as_it_stands():
+        return _status(lake, now, monthly_credits)
 
 
-def _status(lake: Lake, now: datetime, monthly_credits: int, lacking: Future[list[dict[str, Any]]]) -> dict[str, Any]:
+def _status(lake: Lake, now: datetime, monthly_credits: int) -> dict[str, Any]:
     waiting = pending(lake)
     runs = all_runs(lake, waiting)
     daily = catalog.table("gold.daily")
@@ -95,7 +94,7 @@ def _status(lake: Lake, now: datetime, monthly_credits: int, lacking: Future[lis
         "last_finished_day": last_day,
         "hours_behind": _hours_behind(last_day, _by_its_clock(lake, runs, now)),
         "tables": tables(lake),
-        "gaps": lacking.result(),
+        "gaps": gaps(lake),
         "not_asked_for": refused(runs, now),
         "rejects": dict(by_rule),
         "pending_objects": sum(not path.startswith(RUNS) for path in waiting),
